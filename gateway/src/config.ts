@@ -1,0 +1,135 @@
+import { join } from 'node:path';
+import { host, makeValidator, parseNamedValues, port, readEnv, str, url } from '@ates/service-kit/env';
+import { readSupergraphFile, subgraphsOf, type SubgraphEntry } from './supergraph-file.ts';
+
+/** Where a subgraph is and how the gateway proves itself there. */
+export interface SubgraphEndpoint {
+  readonly name: string;
+  /** The URL of its GraphQL endpoint, over HTTP; sockets use the same one with ws. */
+  readonly url: string;
+  readonly secret: string;
+}
+
+/** What the gateway is told by its environment; each member names its variable. */
+export interface GatewayConfig {
+  /** HOST, default 127.0.0.1 */
+  readonly host: string;
+  /** PORT, default 4000; 0 takes a free one */
+  readonly port: number;
+  /** SUPERGRAPH_FILE, default rover/supergraph.graphql of this checkout; looked at again when it changes */
+  readonly supergraphFile: string;
+  /** SUBGRAPH_URLS, `name=url,name=url`: replaces the routing URLs that were composed into the supergraph */
+  readonly subgraphUrls: ReadonlyMap<string, string>;
+  /** SUBGRAPH_SECRETS, `name=secret,name=secret`: one for each subgraph, at least 16 characters */
+  readonly subgraphSecrets: ReadonlyMap<string, string>;
+  /** JWKS_URL: where the token issuer publishes its keys */
+  readonly jwksUrl: string;
+  /** TOKEN_ISSUER: `iss` of the tokens that are trusted */
+  readonly tokenIssuer: string;
+  /** TOKEN_AUDIENCE: `aud` of the tokens that are trusted */
+  readonly tokenAudience: string;
+  /** LOG_LEVEL, default info */
+  readonly logLevel: string;
+}
+
+const DEFAULT_SUPERGRAPH_FILE = join(import.meta.dirname, '../../rover/supergraph.graphql');
+const SECRET_LENGTH_MIN = 16;
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+
+/**
+ * Reads the gateway's configuration and checks it against the supergraph file: each subgraph needs a URL and a secret.
+ * @throws ConfigurationError naming every variable that is missing or wrong, in one message.
+ */
+export function readConfig(source: Readonly<Record<string, string | undefined>> = process.env): GatewayConfig {
+  const supergraphFile = source['SUPERGRAPH_FILE'] ?? DEFAULT_SUPERGRAPH_FILE;
+  const entries = entriesOrProblem(supergraphFile);
+  const known = typeof entries === 'string' ? [] : entries;
+  const env = readEnv(
+    {
+      HOST: host({ default: '127.0.0.1' }),
+      PORT: port({ default: 4000 }),
+      SUPERGRAPH_FILE: checked((path) => path, () => (typeof entries === 'string' ? entries : null))(),
+      SUBGRAPH_URLS: checked(parseNamedValues, (urls) => urlProblem(known, urls))(),
+      SUBGRAPH_SECRETS: checked(parseNamedValues, (secrets) => secretProblem(known, secrets))(),
+      JWKS_URL: url(),
+      TOKEN_ISSUER: str(),
+      TOKEN_AUDIENCE: str(),
+      LOG_LEVEL: str({ choices: LOG_LEVELS, default: 'info' }),
+    },
+    // Validators see only variables that are there; these are checked against the supergraph when they are not.
+    { ...source, SUPERGRAPH_FILE: supergraphFile, SUBGRAPH_URLS: source['SUBGRAPH_URLS'] ?? '', SUBGRAPH_SECRETS: source['SUBGRAPH_SECRETS'] ?? '' },
+  );
+  return {
+    host: env.HOST,
+    port: env.PORT,
+    supergraphFile: env.SUPERGRAPH_FILE,
+    subgraphUrls: env.SUBGRAPH_URLS,
+    subgraphSecrets: env.SUBGRAPH_SECRETS,
+    jwksUrl: env.JWKS_URL,
+    tokenIssuer: env.TOKEN_ISSUER,
+    tokenAudience: env.TOKEN_AUDIENCE,
+    logLevel: env.LOG_LEVEL,
+  };
+}
+
+/**
+ * The endpoints of a supergraph's subgraphs under the given settings.
+ * @throws Error that says which subgraph lacks what.
+ */
+export function subgraphEndpoints(
+  supergraphSdl: string,
+  { subgraphUrls, subgraphSecrets }: Pick<GatewayConfig, 'subgraphUrls' | 'subgraphSecrets'>,
+): SubgraphEndpoint[] {
+  const entries = subgraphsOf(supergraphSdl);
+  const problem = urlProblem(entries, subgraphUrls, 'allow-unknown') ?? secretProblem(entries, subgraphSecrets, 'allow-unknown');
+  if (problem !== null) throw new Error(problem);
+  return entries.map(({ name, url: composed }) => ({
+    name,
+    url: subgraphUrls.get(name) ?? composed,
+    secret: subgraphSecrets.get(name) as string,
+  }));
+}
+
+function entriesOrProblem(supergraphFile: string): SubgraphEntry[] | string {
+  try {
+    return subgraphsOf(readSupergraphFile(supergraphFile));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return `can't be used (${reason}): run \`npm run compose\`, or name another file`;
+  }
+}
+
+type NamedValues = ReadonlyMap<string, string>;
+
+function urlProblem(entries: readonly SubgraphEntry[], urls: NamedValues, unknown: 'refuse-unknown' | 'allow-unknown' = 'refuse-unknown'): string | null {
+  const missing = entries.filter(({ name, url: composed }) => !isHttpUrl(urls.get(name) ?? composed)).map(({ name }) => name);
+  if (missing.length > 0) return `there is no usable URL for ${missing.join(', ')}: write ${missing[0]}=http://<host>:<port>/graphql`;
+  return unknown === 'refuse-unknown' ? unknownNameProblem(entries, urls) : null;
+}
+
+function secretProblem(entries: readonly SubgraphEntry[], secrets: NamedValues, unknown: 'refuse-unknown' | 'allow-unknown' = 'refuse-unknown'): string | null {
+  const missing = entries.filter(({ name }) => (secrets.get(name) ?? '').length < SECRET_LENGTH_MIN).map(({ name }) => name);
+  if (missing.length > 0) {
+    return `there is no secret of at least ${SECRET_LENGTH_MIN} characters for ${missing.join(', ')}: write ${missing[0]}=<the one that the subgraph has>`;
+  }
+  return unknown === 'refuse-unknown' ? unknownNameProblem(entries, secrets) : null;
+}
+
+function unknownNameProblem(entries: readonly SubgraphEntry[], values: NamedValues): string | null {
+  const unknown = [...values.keys()].filter((name) => entries.length > 0 && !entries.some((entry) => entry.name === name));
+  return unknown.length === 0 ? null : `${unknown.join(', ')} is no subgraph of the supergraph, which has ${entries.map(({ name }) => name).join(', ')}`;
+}
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
+/** A validator that refuses, with the returned problem, what `parse` has accepted. */
+function checked<Value>(parse: (input: string) => Value, problemOf: (value: Value) => string | null) {
+  return makeValidator<Value>((input) => {
+    const value = parse(input);
+    const problem = problemOf(value);
+    if (problem !== null) throw new Error(problem);
+    return value;
+  });
+}

@@ -1,0 +1,54 @@
+import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
+import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
+import { GraphQLError, type ASTVisitor, type ParseOptions, type ValidationContext, type ValidationRule } from 'graphql';
+
+/** Everything a client may send has a bound; the same ones hold for HTTP and for sockets. */
+export const BODY_MAX_BYTES = 256 * 1024;
+export const DEPTH_MAX = 10;
+export const ALIASES_MAX = 15;
+export const TOKENS_MAX = 1_000;
+/** Of a WebSocket message from a client. */
+export const SOCKET_PAYLOAD_MAX_BYTES = 64 * 1024;
+/** Operations under way on one socket at a time. */
+export const SOCKET_OPERATIONS_MAX = 50;
+export const SOCKET_INIT_TIMEOUT_MS = 3_000;
+/** Of one answer of a subgraph. */
+export const SUBGRAPH_ANSWER_MAX_BYTES = 16 * 1024 * 1024;
+export const SUBGRAPH_TIMEOUT_MS = 10_000;
+export const SUBGRAPH_CONNECT_TIMEOUT_MS = 2_000;
+export const SUBGRAPH_CONNECTIONS_MAX = 64;
+/** Events of one subscription that wait for their delivery; more end the subscription. */
+export const EVENTS_WAITING_MAX = 256;
+/** Events of one subscription whose remaining fields are fetched at the same time. */
+export const EVENTS_AT_ONCE_MAX = 4;
+/** Subscription plans that are remembered. */
+export const PLANS_MAX = 1_000;
+
+export const parseLimits: ParseOptions = { maxTokens: TOKENS_MAX };
+
+/** Validation rules that refuse operations which are nested too deep or repeat fields under too many aliases. */
+export const limitRules: readonly ValidationRule[] = [
+  asValidationRule(
+    maxDepthRule({
+      n: DEPTH_MAX,
+      flattenFragments: true,
+      propagateOnRejection: false,
+      onReject: [reporting(`The operation is nested deeper than ${DEPTH_MAX} levels: ask for less at once`)],
+    }),
+  ),
+  asValidationRule(
+    maxAliasesRule({
+      n: ALIASES_MAX,
+      propagateOnRejection: false,
+      onReject: [reporting(`The operation has more than ${ALIASES_MAX} aliases: ask for less at once`)],
+    }),
+  ),
+];
+
+function reporting(message: string): (context: ValidationContext | null) => void {
+  return (context) => context?.reportError(new GraphQLError(message));
+}
+
+function asValidationRule(rule: (context: ValidationContext) => object): ValidationRule {
+  return (context) => rule(context) as ASTVisitor;
+}

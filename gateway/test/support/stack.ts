@@ -1,0 +1,126 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger, type Logger } from '@ates/service-kit/logger';
+import { createClient, type Client } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { composeSupergraph } from '../../../rover/compose.ts';
+import { readConfig, type GatewayConfig } from '../../src/config.ts';
+import { startGateway } from '../../src/gateway.ts';
+import { LIBRARY, SCHEMAS, startLibrarySubgraph, type LibrarySubgraph, type RunningSubgraph } from './library.ts';
+import { AUDIENCE, ISSUER, startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
+
+export interface GraphQLAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // oxlint-disable-next-line no-explicit-any -- answers of many shapes, looked into by tests
+  readonly data: any;
+  readonly errors: { message: string; path?: (string | number)[]; extensions: Record<string, unknown> }[] | undefined;
+}
+
+export interface Stack {
+  readonly issuer: TokenIssuer;
+  readonly subgraphs: Record<LibrarySubgraph, RunningSubgraph>;
+  readonly url: string;
+  readonly supergraphFile: string;
+  /** What the gateway logged, parsed. */
+  readonly logs: Record<string, unknown>[];
+  /** A POST of a GraphQL request; `authorization` null sends none, by default Ann's. */
+  query(query: string, options?: QueryOptions): Promise<GraphQLAnswer>;
+  /** A POST of any body. */
+  post(body: string, headers?: Record<string, string>): Promise<GraphQLAnswer>;
+  /** A graphql-ws client with Ann's token, or other connection parameters. */
+  socketClient(connectionParams?: Record<string, unknown>): Promise<Client>;
+  /** A supergraph of the library's subgraphs, with schemas of the test's own in place of theirs. */
+  compose(schemas?: Partial<Record<string, string>>): Promise<string>;
+  stopGateway(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface QueryOptions {
+  readonly variables?: Record<string, unknown>;
+  readonly operationName?: string;
+  readonly authorization?: string | null;
+  readonly headers?: Record<string, string>;
+}
+
+const SECRETS: Record<LibrarySubgraph, string> = { books: 'secret-of-the-books', reviews: 'secret-of-the-reviews', readers: 'secret-of-the-readers' };
+
+/** The library behind a gateway, all in this process on free ports, with a real token issuer. */
+export async function startStack(overrides: Partial<GatewayConfig> = {}): Promise<Stack> {
+  const issuer = await startTokenIssuer();
+  const started = await Promise.all(LIBRARY.map((name) => startLibrarySubgraph(name, { jwksUrl: issuer.jwksUrl, secret: SECRETS[name] })));
+  const subgraphs = Object.fromEntries(started.map((subgraph) => [subgraph.name, subgraph])) as Record<LibrarySubgraph, RunningSubgraph>;
+  const folder = await mkdtemp(join(tmpdir(), 'gateway-test-'));
+  const compose = (schemas: Partial<Record<string, string>> = {}) => composeIn(folder, schemas);
+  const supergraphFile = join(folder, 'supergraph.graphql');
+  await writeFile(supergraphFile, await compose());
+
+  const config = readConfig({
+    PORT: '0',
+    SUPERGRAPH_FILE: supergraphFile,
+    SUBGRAPH_URLS: started.map(({ name, url }) => `${name}=${url}`).join(','),
+    SUBGRAPH_SECRETS: LIBRARY.map((name) => `${name}=${SECRETS[name]}`).join(','),
+    JWKS_URL: issuer.jwksUrl,
+    TOKEN_ISSUER: ISSUER,
+    TOKEN_AUDIENCE: AUDIENCE,
+  });
+  const { logger, logs } = recordingLogger();
+  const steps: (() => unknown)[] = [];
+  const { port } = await startGateway({ ...config, ...overrides }, logger, { onStop: (_step, stop) => void steps.push(stop) });
+  const url = `http://127.0.0.1:${port}/graphql`;
+  const ann = await issuer.bearer();
+  const clients: Client[] = [];
+  const stopGateway = async (): Promise<void> => {
+    for (const stop of steps.splice(0).reverse()) await stop();
+  };
+  const post = async (body: string, headers: Record<string, string> = {}) =>
+    read(await fetch(url, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } }));
+
+  return {
+    issuer,
+    subgraphs,
+    url,
+    supergraphFile,
+    logs,
+    post,
+    query: (query, { variables, operationName, authorization = ann, headers } = {}) =>
+      post(JSON.stringify({ query, variables, operationName }), { ...(authorization !== null && { authorization }), ...headers }),
+    socketClient: async (connectionParams = { authorization: ann }) => {
+      const client = createClient({ url: url.replace('http', 'ws'), webSocketImpl: WebSocket, connectionParams, lazy: true, retryAttempts: 0 });
+      clients.push(client);
+      return client;
+    },
+    compose,
+    stopGateway,
+    stop: async () => {
+      for (const client of clients) await client.dispose();
+      await stopGateway();
+      await Promise.all(started.map((subgraph) => subgraph.stop()));
+      await issuer.stop();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function composeIn(folder: string, schemas: Partial<Record<string, string>>): Promise<string> {
+  const all: Record<string, string> = { ...SCHEMAS };
+  for (const [name, schema] of Object.entries(schemas)) all[name] = schema as string;
+  const entries = Object.keys(all).map((name) => `  ${name}:\n    routing_url: http://127.0.0.1:1/${name}\n    schema: { file: ${name}.graphql }\n`);
+  await Promise.all(Object.entries(all).map(([name, schema]) => writeFile(join(folder, `${name}.graphql`), schema)));
+  await writeFile(join(folder, 'supergraph.yaml'), `federation_version: =2.14.4\nsubgraphs:\n${entries.join('')}`);
+  return composeSupergraph(join(folder, 'supergraph.yaml'));
+}
+
+async function read(response: Response): Promise<GraphQLAnswer> {
+  const text = await response.text();
+  const parsed = JSON.parse(text) as Pick<GraphQLAnswer, 'data' | 'errors'>;
+  return { status: response.status, headers: response.headers, text, data: parsed.data, errors: parsed.errors };
+}
+
+function recordingLogger(): { logger: Logger; logs: Record<string, unknown>[] } {
+  const logs: Record<string, unknown>[] = [];
+  const logger = createLogger('gateway', 'debug', { write: (line) => void logs.push(JSON.parse(line) as Record<string, unknown>) });
+  return { logger, logs };
+}

@@ -1,0 +1,42 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+
+export const ISSUER = 'https://issuer.test';
+export const AUDIENCE = 'gateway-tests';
+
+export interface TokenIssuer {
+  readonly jwksUrl: string;
+  /** `Bearer <token>` for a user; `expiresInSeconds` may be negative. */
+  bearer(claims?: { userId?: string; roles?: string[]; expiresInSeconds?: number }): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Signs access tokens with a fresh ES256 key and publishes it on a real JWKS endpoint. */
+export async function startTokenIssuer(): Promise<TokenIssuer> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const key = { ...(await exportJWK(publicKey)), kid: 'test-key', alg: 'ES256', use: 'sig' };
+  const server = createServer((_request, response) => {
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [key] }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    jwksUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`,
+    bearer: async ({ userId = 'ann', roles = ['READER'], expiresInSeconds = 300 } = {}) => {
+      const now = Math.floor(Date.now() / 1_000);
+      const token = await new SignJWT({ sid: `session-of-${userId}`, roles })
+        .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'test-key' })
+        .setSubject(userId)
+        .setIssuer(ISSUER)
+        .setAudience(AUDIENCE)
+        .setIssuedAt(now - 600)
+        .setExpirationTime(now + expiresInSeconds)
+        .sign(privateKey);
+      return `Bearer ${token}`;
+    },
+    stop: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

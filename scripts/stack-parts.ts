@@ -1,0 +1,172 @@
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { dieWithParent } from './die-with-parent.ts';
+import { natsIsReady, natsUrl, prepareNats } from './embedded-nats.ts';
+import { postgresEnvironment, postgresIsReady, preparePostgres, superuserUrl } from './embedded-postgres.ts';
+import type { Part, StopStep } from './part.ts';
+import { natsNotice, postgresNotice, serviceNotice } from './part-notices.ts';
+import { urlOfDatabase } from './provision-databases.ts';
+import { addressToCall, type StackConfig } from './stack-config.ts';
+import { type StackSecrets, type SubgraphName, SUBGRAPHS } from './stack-secrets.ts';
+
+/** The first admin of the demonstration, made by the users service itself. */
+export const DEMO_ADMIN_EMAIL = 'admin@ates.test';
+export const DEMO_PASSWORD = 'popug';
+
+export type PortOf = Readonly<Record<'postgres' | 'nats' | 'gateway' | SubgraphName, number>>;
+
+export interface StackContext {
+  readonly config: StackConfig;
+  readonly secrets: StackSecrets;
+  readonly ports: PortOf;
+  /** The environment of whoever starts the stack; services see it too, below what is set for them here. */
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+export interface StackParts {
+  /** Started first; the services need it. */
+  readonly postgres: Part;
+  readonly nats: Part;
+  /** Subgraphs and gateway, started side by side once the databases are there. */
+  readonly services: readonly Part[];
+  readonly superuserUrl: string;
+}
+
+const READY_REQUEST_TIMEOUT_MS = 1_000;
+const TOKEN_ISSUER = 'ates';
+const NATS_USER = 'ates';
+const DEMO_PASSWORD_MIN_LENGTH = '5';
+const LOOPBACK = '127.0.0.1';
+
+/** How long each layer may take to stop: together, with the kills, under 5 s. */
+const STOP_STEPS = {
+  gateway: [{ signal: 'SIGTERM', patienceMs: 1_000 }],
+  subgraph: [{ signal: 'SIGTERM', patienceMs: 1_200 }],
+  nats: [{ signal: 'SIGTERM', patienceMs: 400 }],
+  postgres: [{ signal: 'SIGINT', patienceMs: 1_900 }, { signal: 'SIGQUIT', patienceMs: 200 }],
+} satisfies Record<string, StopStep[]>;
+
+/** All parts of the stack: PostgreSQL, NATS, four subgraphs, the gateway. */
+export function stackParts(context: StackContext): StackParts {
+  const { secrets, ports } = context;
+  return {
+    postgres: postgresPart(context),
+    nats: natsPart(context),
+    services: [...SUBGRAPHS.map((name) => subgraphPart(name, context)), gatewayPart(context)],
+    superuserUrl: superuserUrl(ports.postgres, secrets.postgresPassword),
+  };
+}
+
+function postgresPart({ config, secrets, ports }: StackContext): Part {
+  const url = superuserUrl(ports.postgres, secrets.postgresPassword);
+  const options = { dataDir: join(config.dataDir, 'postgres'), port: ports.postgres, superuserPassword: secrets.postgresPassword };
+  return {
+    name: 'postgres',
+    layer: 0,
+    port: ports.postgres,
+    launch: async () => ({ ...(await preparePostgres(options)), env: postgresEnvironment() }),
+    isReady: () => postgresIsReady(url),
+    stopSteps: STOP_STEPS.postgres,
+    notice: postgresNotice,
+  };
+}
+
+function natsPart(context: StackContext): Part {
+  const options = natsOptions(context);
+  return {
+    name: 'nats',
+    layer: 1,
+    port: options.port,
+    launch: async () => ({ ...prepareNats(options), env: context.environment }),
+    isReady: () => natsIsReady(natsUrl(options)),
+    stopSteps: STOP_STEPS.nats,
+    notice: natsNotice,
+  };
+}
+
+function natsOptions({ config, secrets, ports }: StackContext): Parameters<typeof prepareNats>[0] {
+  return { storeDir: join(config.dataDir, 'nats'), port: ports.nats, user: NATS_USER, password: secrets.natsPassword };
+}
+
+function subgraphPart(name: SubgraphName, context: StackContext): Part {
+  const { secrets, ports } = context;
+  const port = ports[name];
+  const server = superuserUrl(ports.postgres, secrets.postgresPassword);
+  const { databasePassword, databaseOwnerPassword, gatewaySecret } = secrets.subgraphs[name];
+  const settings = {
+    HOST: LOOPBACK,
+    PORT: String(port),
+    DATABASE_URL: urlOfDatabase(server, name, { name, password: databasePassword }),
+    OWNER_DATABASE_URL: urlOfDatabase(server, name, { name: `${name}_owner`, password: databaseOwnerPassword }),
+    NATS_URL: natsUrl(natsOptions(context)),
+    GATEWAY_SECRET: gatewaySecret,
+    BUSINESS_TIME_ZONE: context.environment['BUSINESS_TIME_ZONE'] ?? 'UTC',
+    ...(name === 'users' ? { ADMIN_EMAIL: DEMO_ADMIN_EMAIL, ADMIN_PASSWORD: DEMO_PASSWORD, PASSWORD_MIN_LENGTH: DEMO_PASSWORD_MIN_LENGTH } : {}),
+  };
+  const entry = join('subgraphs', name, 'src', 'main.ts');
+  return servicePart({ name, layer: 2, port, host: LOOPBACK, entry, settings, stopSteps: STOP_STEPS.subgraph }, context);
+}
+
+function gatewayPart(context: StackContext): Part {
+  const { config, secrets, ports } = context;
+  const list = (valueOf: (name: SubgraphName) => string): string => SUBGRAPHS.map((name) => `${name}=${valueOf(name)}`).join(',');
+  const settings = {
+    HOST: config.host,
+    PORT: String(ports.gateway),
+    SUPERGRAPH_FILE: join(config.projectDir, 'rover', 'supergraph.graphql'),
+    SUBGRAPH_URLS: list((name) => `http://${LOOPBACK}:${ports[name]}/graphql`),
+    SUBGRAPH_SECRETS: list((name) => secrets.subgraphs[name].gatewaySecret),
+  };
+  const entry = join('gateway', 'src', 'main.ts');
+  return servicePart({ name: 'gateway', layer: 3, port: ports.gateway, host: config.host, entry, settings, stopSteps: STOP_STEPS.gateway }, context);
+}
+
+interface Service {
+  readonly name: string;
+  readonly layer: number;
+  readonly port: number;
+  readonly host: string;
+  /** The program, from the project's folder. */
+  readonly entry: string;
+  readonly settings: NodeJS.ProcessEnv;
+  readonly stopSteps: readonly StopStep[];
+}
+
+function servicePart({ name, layer, port, host, entry, settings, stopSteps }: Service, context: StackContext): Part {
+  const { config, ports } = context;
+  const env: NodeJS.ProcessEnv = {
+    ...withoutNpm(context.environment),
+    NODE_ENV: 'production',
+    NODE_COMPILE_CACHE: join(config.dataDir, 'cache', 'compile'),
+    LOG_LEVEL: config.logLevel,
+    JWKS_URL: `http://${LOOPBACK}:${ports.users}/.well-known/jwks.json`,
+    TOKEN_ISSUER,
+    TOKEN_AUDIENCE: TOKEN_ISSUER,
+    ...settings,
+  };
+  const command = dieWithParent({ file: process.execPath, args: [join(config.projectDir, entry)] });
+  return {
+    name,
+    layer,
+    port,
+    launch: async () => ({ ...command, env }),
+    isReady: () => answersOk(`http://${addressToCall(host)}:${port}/readyz`),
+    stopSteps,
+    notice: serviceNotice,
+  };
+}
+
+function withoutNpm(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^npm_/i.test(name)));
+}
+
+function answersOk(url: string): Promise<boolean> {
+  return new Promise((done) => {
+    const request = get(url, { agent: false, timeout: READY_REQUEST_TIMEOUT_MS }, (response) => {
+      response.resume();
+      done(response.statusCode === 200);
+    });
+    request.on('timeout', () => request.destroy());
+    request.on('error', () => done(false));
+  });
+}

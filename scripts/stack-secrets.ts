@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const SUBGRAPHS = ['users', 'tasks', 'accounting', 'analytics'] as const;
+export type SubgraphName = (typeof SUBGRAPHS)[number];
+
+/** Passwords and secrets of one stack, all generated: letters, digits, `-` and `_`. */
+export interface StackSecrets {
+  readonly postgresPassword: string;
+  readonly natsPassword: string;
+  readonly subgraphs: Readonly<Record<SubgraphName, SubgraphSecrets>>;
+}
+
+export interface SubgraphSecrets {
+  readonly databaseOwnerPassword: string;
+  readonly databasePassword: string;
+  /** By which the subgraph knows the gateway. */
+  readonly gatewaySecret: string;
+}
+
+const SECRET_BYTES = 24;
+
+/**
+ * The secrets of `DATA_DIR/secrets.json` (mode 0600), made on the first start.
+ * @throws when the file is there but can't be read
+ */
+export function provideSecrets(dataDir: string): StackSecrets {
+  const file = join(dataDir, 'secrets.json');
+  if (existsSync(file)) return readSecrets(file);
+  const secrets: StackSecrets = {
+    postgresPassword: newSecret(),
+    natsPassword: newSecret(),
+    subgraphs: { users: newSubgraphSecrets(), tasks: newSubgraphSecrets(), accounting: newSubgraphSecrets(), analytics: newSubgraphSecrets() },
+  };
+  const unfinished = `${file}.unfinished`;
+  writeFileSync(unfinished, `${JSON.stringify(secrets, undefined, 2)}\n`, { mode: 0o600 });
+  renameSync(unfinished, file);
+  return secrets;
+}
+
+function readSecrets(file: string): StackSecrets {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as StackSecrets;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${file} can't be read (${reason}). Start as its owner, or restore it; without it the data can't be opened, and only deleting DATA_DIR begins anew.`, { cause: error });
+  }
+}
+
+function newSubgraphSecrets(): SubgraphSecrets {
+  return { databaseOwnerPassword: newSecret(), databasePassword: newSecret(), gatewaySecret: newSecret() };
+}
+
+function newSecret(): string {
+  return randomBytes(SECRET_BYTES).toString('base64url');
+}

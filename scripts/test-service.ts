@@ -1,0 +1,190 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { jetstream } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import pg from 'pg';
+import { dieWithParent } from './die-with-parent.ts';
+import { startNats, type RunningNats } from './embedded-nats.ts';
+import { chooseFreePorts } from './free-ports.ts';
+import { provisionDatabases, urlOfDatabase } from './provision-databases.ts';
+
+export interface GraphQLAnswer<Data = Record<string, any>> {
+  readonly status: number;
+  readonly data: Data;
+  readonly errors?: readonly { readonly message: string; readonly path?: readonly unknown[]; readonly extensions: { readonly code: string } }[];
+}
+
+/** What a test says about who asks. */
+export interface TestUser {
+  readonly id: string;
+  readonly roles: readonly string[];
+}
+
+/** One database of a service's, on the PostgreSQL of the test run. */
+export interface TestDatabase {
+  readonly url: string;
+  readonly ownerUrl: string;
+  drop(): Promise<void>;
+}
+
+/** One service as a process of its own, on a real database and a real NATS, without the others. */
+export interface TestService {
+  readonly url: string;
+  readonly secret: string;
+  readonly database: TestDatabase;
+  readonly nats: NatsConnection;
+  /** An access token that the service trusts. */
+  token(user: TestUser): Promise<string>;
+  gql<Data = Record<string, any>>(query: string, variables?: object, token?: string): Promise<GraphQLAnswer<Data>>;
+  /** A statement as the owner of the service's tables. */
+  sql<Row = Record<string, any>>(text: string, params?: readonly unknown[]): Promise<Row[]>;
+  /** Publishes into another service's stream, as that service's relay would. */
+  publish(event: { readonly id: string; readonly source: string; readonly dataschema: string }): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const READY_TIMEOUT_MS = 20_000;
+const ISSUER = 'ates';
+
+/** A database with its owner and its application role, both of a name that no other test has. */
+export async function createTestDatabase(service: string): Promise<TestDatabase> {
+  const superuserUrl = process.env['ATES_TEST_POSTGRES_URL'] ?? '';
+  const name = `${service}_${randomBytes(5).toString('hex')}`;
+  await provisionDatabases({ superuserUrl, services: [{ name, ownerPassword: 'owner', appPassword: 'app' }] });
+  return {
+    url: urlOfDatabase(superuserUrl, name, { name, password: 'app' }),
+    ownerUrl: urlOfDatabase(superuserUrl, name, { name: `${name}_owner`, password: 'owner' }),
+    drop: async () => {
+      const client = new pg.Client({ connectionString: superuserUrl });
+      await client.connect();
+      await client.query(`drop database ${name} with (force)`);
+      await client.query(`drop role ${name}`);
+      await client.query(`drop role ${name}_owner`);
+      await client.end();
+    },
+  };
+}
+
+/** A NATS of the test's own, in a temporary folder. */
+export async function startTestNats(): Promise<RunningNats> {
+  const storeDir = mkdtempSync(join(tmpdir(), 'ates-test-nats-'));
+  const nats = await startNats({ storeDir, port: 0, user: 'test', password: 'test' });
+  return {
+    ...nats,
+    stop: async () => {
+      await nats.stop();
+      rmSync(storeDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Waits until `read` gives something that is neither null, undefined nor false; fails after `withinMs`. */
+export async function eventually<Value>(read: () => Promise<Value> | Value, withinMs = 10_000): Promise<NonNullable<Value>> {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const value = await read();
+    if (value !== null && value !== undefined && value !== false) return value as NonNullable<Value>;
+    if (Date.now() > deadline) throw new Error(`This did not come true within ${withinMs} ms: ${read.toString()}`);
+    await delay(10);
+  }
+}
+
+/** Starts `subgraphs/<name>` and waits until it is ready. */
+export async function startTestService(name: string, environment: Record<string, string> = {}): Promise<TestService> {
+  const [database, nats, issuer, [port = 0]] = await Promise.all([createTestDatabase(name), startTestNats(), startTestIssuer(), chooseFreePorts(1)]);
+  const secret = randomBytes(18).toString('base64url');
+  const url = `http://127.0.0.1:${port}`;
+  const { child, output } = spawnService(name, {
+    PORT: String(port),
+    DATABASE_URL: database.url,
+    OWNER_DATABASE_URL: database.ownerUrl,
+    NATS_URL: nats.url,
+    GATEWAY_SECRET: secret,
+    JWKS_URL: issuer.jwksUrl,
+    TOKEN_ISSUER: ISSUER,
+    TOKEN_AUDIENCE: ISSUER,
+    ...environment,
+  });
+  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 3 });
+  const connection = await connect({ servers: new URL(nats.url).host, user: 'test', pass: 'test' });
+  const stop = async (): Promise<void> => {
+    await owner.end();
+    await connection.close();
+    await stopChild(child);
+    await Promise.all([nats.stop(), database.drop(), issuer.stop()]);
+  };
+  try {
+    await eventually(async () => {
+      if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}`);
+      return (await fetch(`${url}/readyz`).catch(() => null))?.ok;
+    }, READY_TIMEOUT_MS);
+  } catch (error) {
+    await stop();
+    throw new Error(`${name} did not get ready; its output:\n${output.join('')}`, { cause: error });
+  }
+  return {
+    url,
+    secret,
+    database,
+    nats: connection,
+    token: issuer.token,
+    gql: (query, variables, token) => postGraphQL(`${url}/graphql`, { query, variables }, { 'x-gateway-secret': secret, ...(token && { authorization: `Bearer ${token}` }) }),
+    sql: async (text, params = []) => (await owner.query(text, [...params])).rows,
+    publish: async (event) => {
+      await jetstream(connection).publish(`ates.${event.source.slice(1)}.${event.dataschema}`, JSON.stringify(event), { msgID: event.id });
+    },
+    stop,
+  };
+}
+
+/** One GraphQL request over HTTP. */
+export async function postGraphQL(url: string, body: object, headers: Record<string, string>): Promise<GraphQLAnswer<any>> {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) });
+  return { status: response.status, ...((await response.json()) as object) } as GraphQLAnswer<any>;
+}
+
+/** A token issuer with published keys, in place of Users. */
+export async function startTestIssuer() {
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'test', alg: 'ES256', use: 'sig' }] };
+  const server = createServer((_request, response) => void response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks)));
+  await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening).unref());
+  return {
+    jwksUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`,
+    token: ({ id, roles }: TestUser): Promise<string> =>
+      new SignJWT({ sid: 'test', roles, assurance: 'full' })
+        .setProtectedHeader({ alg: 'ES256', kid: 'test', typ: 'at+jwt' })
+        .setSubject(id)
+        .setIssuer(ISSUER)
+        .setAudience(ISSUER)
+        .setIssuedAt()
+        .setExpirationTime('5m')
+        .sign(privateKey),
+    stop: () => new Promise<void>((closed) => void server.close(() => closed())),
+  };
+}
+
+function spawnService(name: string, environment: Record<string, string>): { child: ChildProcess; output: string[] } {
+  const main = resolve(import.meta.dirname, `../subgraphs/${name}/src/main.ts`);
+  const { file, args } = dieWithParent({ file: process.execPath, args: [main] });
+  const child = spawn(file, args, { env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text: Buffer) => void output.push(text.toString()));
+  return { child, output };
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((exit) => child.once('exit', exit));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  await ended;
+  clearTimeout(timer);
+}

@@ -1,0 +1,113 @@
+import { MikroORM, type EntityManager, type Options } from '@mikro-orm/postgresql';
+import { Migrator, type Migration } from '@mikro-orm/migrations';
+import { CompiledQuery } from 'kysely';
+import { Client } from 'pg';
+import type { Logger } from './logger.ts';
+
+/**
+ * One SQL statement with real binds ($1, $2, arrays included), in the transaction of the manager it was made from.
+ * bigint columns come as `bigint`, timestamps as `Date`, `date` as `YYYY-MM-DD` text where selected `::text`.
+ */
+export type Sql = <Row = Record<string, unknown>>(text: string, params?: readonly unknown[]) => Promise<Row[]>;
+
+export interface DatabaseOptions {
+  /** The application role's connection. */
+  readonly url: string;
+  /** The owner role's connection; migrations only. */
+  readonly ownerUrl: string;
+  readonly entities: Options['entities'];
+  /** In order; each runs once, in a transaction of its own. */
+  readonly migrations: readonly (new (...args: never[]) => Migration)[];
+  readonly logger: Logger;
+  readonly connectionsMax?: number;
+}
+
+export interface Database {
+  /** A fresh unit of work, for one request or one batch. */
+  fork(): EntityManager;
+  /** Statements outside of any transaction. */
+  readonly sql: Sql;
+  /** One transaction: commits when `work` resolves, rolls back when it throws. READ COMMITTED. */
+  transaction<Result>(work: (em: EntityManager, sql: Sql) => Promise<Result>): Promise<Result>;
+  /** Null when the database answers, else why not. */
+  check(): Promise<string | null>;
+  close(): Promise<void>;
+}
+
+const CONNECTIONS_MAX = 20;
+/** Any number that only migrations lock: replicas that start at once take turns. */
+const MIGRATION_LOCK = 7_061_001;
+
+/** Brings the schema up to date, by one replica at a time, and opens the application's connection pool. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  await migrate(options);
+  const orm = await MikroORM.init({
+    clientUrl: options.url,
+    entities: options.entities ?? [],
+    discovery: { warnWhenNoEntities: false },
+    pool: { min: 1, max: options.connectionsMax ?? CONNECTIONS_MAX },
+    debug: false,
+    logger: (message) => options.logger.debug(message),
+  });
+  const root = orm.em as EntityManager;
+  const sql = sqlOf(root.fork());
+  return {
+    fork: () => root.fork(),
+    sql,
+    transaction: (work) => root.fork().transactional((em) => work(em as EntityManager, sqlOf(em as EntityManager))),
+    check: async () => {
+      await sql('select 1');
+      return null;
+    },
+    close: () => orm.close(true),
+  };
+}
+
+/** Statements in the transaction of `em` (or outside, if it has none). */
+export function sqlOf(em: EntityManager): Sql {
+  const kysely = em.getKysely();
+  return async <Row>(text: string, params: readonly unknown[] = []) => {
+    const { rows } = await kysely.executeQuery(CompiledQuery.raw(text, [...params]));
+    return rows as Row[];
+  };
+}
+
+async function migrate({ ownerUrl, migrations, logger }: DatabaseOptions): Promise<void> {
+  const lock = new Client({ connectionString: ownerUrl });
+  await lock.connect();
+  try {
+    await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    if (await upToDate(lock, migrations)) return;
+    const orm = await MikroORM.init({
+      clientUrl: ownerUrl,
+      entities: [],
+      discovery: { warnWhenNoEntities: false },
+      extensions: [Migrator],
+      migrations: {
+        migrationsList: migrations.map((migration) => ({ name: migration.name, class: migration as never })),
+        snapshot: false,
+        snapshotOnMigrate: false,
+      },
+      pool: { min: 0, max: 2 },
+      debug: false,
+      logger: (message: string) => logger.debug(message),
+    } as never);
+    try {
+      const done = await orm.migrator.up();
+      logger.info({ migrations: done.map(({ name }) => name) }, 'migrated');
+    } finally {
+      await orm.close(true);
+    }
+  } finally {
+    await lock.end();
+  }
+}
+
+/** Saves every start but the first the time that a second ORM takes. */
+async function upToDate(owner: Client, migrations: DatabaseOptions['migrations']): Promise<boolean> {
+  const table = await owner.query<{ found: boolean }>(`select to_regclass('mikro_orm_migrations') is not null as found`);
+  if (table.rows[0]?.found !== true) return false;
+  const { rows } = await owner.query<{ name: string }>('select name from mikro_orm_migrations');
+  const known = new Set(rows.map(({ name }) => name));
+  return migrations.every(({ name }) => known.has(name));
+}

@@ -1,0 +1,17 @@
+import { host, port, secret, str, url } from './env.ts';
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** The variables that every subgraph reads. */
+export const subgraphEnv = {
+  HOST: host({ default: '127.0.0.1', desc: 'the address to listen on; private, only the gateway comes here' }),
+  PORT: port({ desc: 'the port to listen on' }),
+  DATABASE_URL: url({ desc: 'the service’s own database, as its application role' }),
+  OWNER_DATABASE_URL: url({ desc: 'the same database as the role that owns the tables; for migrations' }),
+  NATS_URL: url({ desc: 'for example nats://user:password@127.0.0.1:4222' }),
+  GATEWAY_SECRET: secret({ desc: 'what the gateway brings to be answered; one per subgraph' }),
+  JWKS_URL: url({ desc: 'where the public signing keys are published' }),
+  TOKEN_ISSUER: str({ default: 'ates', desc: '`iss` of access tokens' }),
+  TOKEN_AUDIENCE: str({ default: 'ates', desc: '`aud` of access tokens' }),
+  LOG_LEVEL: str({ default: 'info', choices: LOG_LEVELS, desc: 'what is logged' }),
+};

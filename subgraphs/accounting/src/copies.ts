@@ -1,0 +1,35 @@
+import type { Sql } from '@ates/service-kit/database';
+import type { TaskLabel } from './ledger.ts';
+
+/** A user's name here is this until their first event has come. */
+export const UNKNOWN_USER_NAME = 'a popug not known here yet';
+/** A task is this here until its first event has come. */
+export const UNKNOWN_TASK: TaskLabel = { number: 0, ticket: null, title: 'a task not known here yet' };
+
+/** Keeps what Accounting needs of users. */
+export async function copyUsers(sql: Sql, users: readonly { readonly id: string; readonly name: string }[]): Promise<void> {
+  // The last state of each wins: one statement can't write a row twice.
+  const latest = [...new Map(users.map((user) => [user.id, user])).values()];
+  await sql(
+    `insert into user_copies (user_id, name) select * from unnest($1::uuid[], $2::text[])
+     on conflict (user_id) do update set name = excluded.name`,
+    [latest.map(({ id }) => id), latest.map(({ name }) => name)],
+  );
+}
+
+/** Keeps what Accounting needs of tasks. */
+export async function copyTasks(sql: Sql, tasks: readonly (TaskLabel & { readonly id: string })[]): Promise<void> {
+  if (tasks.length === 0) return;
+  const latest = [...new Map(tasks.map((task) => [task.id, task])).values()];
+  await sql(
+    `insert into task_copies (task_id, number, ticket, title) select * from unnest($1::uuid[], $2::int[], $3::text[], $4::text[])
+     on conflict (task_id) do update set number = excluded.number, ticket = excluded.ticket, title = excluded.title`,
+    [latest.map(({ id }) => id), latest.map(({ number }) => number), latest.map(({ ticket }) => ticket), latest.map(({ title }) => title)],
+  );
+}
+
+/** The copies of these tasks, by id; unknown ones are left out. */
+export async function taskLabels(sql: Sql, taskIds: readonly string[]): Promise<Map<string, TaskLabel>> {
+  const rows = await sql<TaskLabel & { task_id: string }>('select task_id, number, ticket, title from task_copies where task_id = any($1::uuid[])', [taskIds]);
+  return new Map(rows.map(({ task_id, ...label }) => [task_id, label]));
+}

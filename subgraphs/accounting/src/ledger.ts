@@ -1,0 +1,108 @@
+import type { EntryKind } from '@ates/shared-events/accounting-events';
+import { addCents, negateCents, type Cents } from '@ates/shared-events/cents';
+import type { Price } from './pricing.ts';
+
+/** What is to be posted between an employee and the company. */
+export interface Posting {
+  readonly id: string;
+  readonly kind: Extract<EntryKind, 'FEE' | 'REWARD'>;
+  /** Names the one thing that it is posted for; the same cause is posted once, whatever its events' ids are. */
+  readonly cause: string;
+  readonly employeeId: string;
+  /** Positive; the kind tells who pays whom. */
+  readonly amount: Cents;
+  readonly taskId: string;
+  readonly businessDay: string;
+  readonly description: string;
+  readonly traceparent: string;
+}
+
+/** The part of an account that posting changes. */
+export interface AccountState {
+  readonly id: string;
+  readonly balance: Cents;
+  readonly entryCount: number;
+}
+
+/** One side of a posting in one account. */
+export interface Entry {
+  readonly postingId: string;
+  /** −1 where the money comes from, 1 where it goes to. */
+  readonly side: -1 | 1;
+  readonly accountId: string;
+  readonly number: number;
+  readonly amount: Cents;
+  readonly balanceAfter: Cents;
+  readonly businessDay: string;
+}
+
+/** What the task's history calls for: an assignment, or the completion that ended it. */
+export interface Assignment {
+  readonly taskId: string;
+  readonly assignmentNumber: number;
+  readonly employeeId: string;
+  readonly businessDay: string;
+}
+
+/** The text of a task as far as it is known here. */
+export interface TaskLabel {
+  readonly number: number;
+  readonly ticket: string | null;
+  readonly title: string;
+}
+
+type NewPosting = Omit<Posting, 'id' | 'traceparent'>;
+
+/** The fee for an assignment: from the employee to the company. */
+export function feeFor(assignment: Assignment, { fee }: Price, task: TaskLabel | undefined): NewPosting {
+  return { ...posted(assignment), kind: 'FEE', cause: `fee/${causeOf(assignment)}`, amount: fee, description: `Fee for ${labelOf(task)}, assignment ${assignment.assignmentNumber}` };
+}
+
+/** The reward for a completion: from the company to the employee. */
+export function rewardFor(assignment: Assignment, { reward }: Price, task: TaskLabel | undefined): NewPosting {
+  return { ...posted(assignment), kind: 'REWARD', cause: `reward/${assignment.taskId}`, amount: reward, description: `Reward for ${labelOf(task)}` };
+}
+
+/**
+ * The entries of postings, in their order: each moves its amount from one account to the other, so that all entries
+ * together sum to zero.
+ * @param accounts the employees' accounts by owner, and the company's; not changed
+ * @returns the entries and every touched account as it is after them
+ */
+export function applyPostings(
+  postings: readonly Posting[],
+  accounts: ReadonlyMap<string, AccountState>,
+  company: AccountState,
+): { readonly entries: readonly Entry[]; readonly accountsAfter: readonly AccountState[] } {
+  const after = new Map<string, AccountState>([[company.id, company]]);
+  const entries: Entry[] = [];
+  const move = (posting: Posting, accountId: string, side: -1 | 1): void => {
+    const before = after.get(accountId) as AccountState;
+    const amount = side === 1 ? posting.amount : negateCents(posting.amount);
+    const moved = { id: accountId, balance: addCents(before.balance, amount), entryCount: before.entryCount + 1 };
+    after.set(accountId, moved);
+    entries.push({ postingId: posting.id, side, accountId, number: moved.entryCount, amount, balanceAfter: moved.balance, businessDay: posting.businessDay });
+  };
+  for (const posting of postings) {
+    const employee = accounts.get(posting.employeeId);
+    if (employee === undefined) throw new Error(`Employee ${posting.employeeId} has no account to post to`);
+    if (!after.has(employee.id)) after.set(employee.id, employee);
+    const [from, to] = posting.kind === 'FEE' ? [employee.id, company.id] : [company.id, employee.id];
+    move(posting, from, -1);
+    move(posting, to, 1);
+  }
+  return { entries, accountsAfter: [...after.values()] };
+}
+
+function posted({ taskId, employeeId, businessDay }: Assignment) {
+  return { taskId, employeeId, businessDay };
+}
+
+function causeOf({ taskId, assignmentNumber }: Assignment): string {
+  return `${taskId}/${assignmentNumber}`;
+}
+
+function labelOf(task: TaskLabel | undefined): string {
+  if (task === undefined) return 'a task not described here yet';
+  return `POPUG-${task.number} ${task.title}`;
+}

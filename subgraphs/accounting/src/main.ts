@@ -1,0 +1,76 @@
+import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { dateIn } from '@ates/service-kit/calendar';
+import { openDatabase } from '@ates/service-kit/database';
+import { createHealth } from '@ates/service-kit/health';
+import { createHttpApp } from '@ates/service-kit/http-server';
+import { createLogger } from '@ates/service-kit/logger';
+import { createMetrics } from '@ates/service-kit/metrics';
+import { connectNats } from '@ates/service-kit/nats';
+import { runService } from '@ates/service-kit/run-service';
+import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
+import { createAuthenticator } from '@ates/service-kit/viewer';
+import { startConsumer } from '@ates/shared-events/event-consumer';
+import { startRelay } from '@ates/shared-events/outbox-relay';
+import { Migration20261120Accounting } from '../migrations/2026-11-20-accounting.ts';
+import { readAccountingConfig } from './config.ts';
+import { createLiveBalances } from './live-balance.ts';
+import { reactToTasks, reactToUsers } from './reactions.ts';
+import { accountingContext, accountingResolvers } from './resolvers.ts';
+
+const config = readAccountingConfig();
+const logger = createLogger('accounting', config.LOG_LEVEL);
+const clock = () => new Date();
+
+runService(logger, async (lifecycle) => {
+  const health = createHealth();
+  const database = await openDatabase({
+    url: config.DATABASE_URL,
+    ownerUrl: config.OWNER_DATABASE_URL,
+    entities: [],
+    migrations: [Migration20261120Accounting],
+    logger,
+  });
+  lifecycle.onStop('database', database.close);
+  health.add('database', database.check);
+
+  const live = createLiveBalances(logger);
+  const services = { database, live, currentDay: () => dateIn(database.sql, config.BUSINESS_TIME_ZONE, clock()) };
+  health.add('nats', () => 'is not connected yet');
+  const server = await startSubgraphServer({
+    app: createHttpApp(health, createMetrics('accounting')),
+    host: config.HOST,
+    port: config.PORT,
+    typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
+    resolvers: accountingResolvers(services),
+    gatewaySecret: config.GATEWAY_SECRET,
+    authenticator: createAuthenticator({ jwksUrl: config.JWKS_URL, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE }),
+    createContext: (viewer) => accountingContext(services, viewer),
+    logger,
+  });
+  lifecycle.onStop('server', server.stop);
+
+  const nats = await connectNats(config.NATS_URL, 'accounting', logger);
+  lifecycle.onStop('nats', () => nats.drain());
+  health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
+  live.connect(nats);
+  const relay = startRelay({ producer: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger });
+  lifecycle.onStop('outbox relay', relay.stop);
+  health.add('outbox relay', relay.check);
+
+  const rules = { clock, random: (min: number, max: number) => randomInt(min, max + 1) };
+  const pipe = { durable: 'accounting', nats, logger, transaction: database.transaction };
+  const users = startConsumer({ ...pipe, producer: 'users', react: (events, _em, sql) => reactToUsers(sql, events) });
+  const tasks = startConsumer({
+    ...pipe,
+    producer: 'tasks',
+    react: async (events, _em, sql) => {
+      const posted = await reactToTasks(rules, sql, events);
+      return () => live.announce(posted);
+    },
+  });
+  for (const [name, consumer] of Object.entries({ users, tasks })) {
+    lifecycle.onStop(`consumer of ${name}`, consumer.stop);
+    health.add(`consumer of ${name}`, consumer.check);
+  }
+});

@@ -1,0 +1,56 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Sql } from '@ates/service-kit/database';
+import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
+import { recordEvents } from '@ates/shared-events/outbox';
+import { splitTicket } from '@ates/shared-events/task-events';
+import { isAssignable } from '@ates/shared-events/user-events';
+import { copyTasks, copyUsers, taskLabels } from './copies.ts';
+import { feeFor, rewardFor, type Assignment, type Posting, type TaskLabel } from './ledger.ts';
+import { openAccounts, post, type PostedEntry } from './posting.ts';
+import { pricesOf } from './prices.ts';
+import type { Price, RandomBetween } from './pricing.ts';
+
+export interface ReactionOptions {
+  readonly clock: () => Date;
+  readonly random: RandomBetween;
+}
+
+type TaskMovement = Extract<PublishedAtesEvent, { dataschema: 'task.assigned.v1' | 'task.completed.v1' }>;
+
+/** What Accounting does about Users' events: keeps names, and opens an account for everybody who gets tasks. */
+export async function reactToUsers(sql: Sql, events: readonly PublishedAtesEvent[]): Promise<void> {
+  const users = events.filter((event) => event.dataschema === 'user.created.v1').map(({ subject, data }) => ({ id: subject, ...data }));
+  if (users.length === 0) return;
+  await copyUsers(sql, users);
+  await openAccounts(sql, users.filter(isAssignable).map(({ id }) => id));
+}
+
+/**
+ * What Accounting does about Tasks' events: prices each task it hears of, charges the fee of every assignment and pays
+ * the reward of every completion, in the order of the events.
+ * @returns the entries that were posted, for those who watch
+ */
+export async function reactToTasks({ clock, random }: ReactionOptions, sql: Sql, events: readonly PublishedAtesEvent[]): Promise<PostedEntry[]> {
+  const created = events.filter((event) => event.dataschema === 'task.created.v1');
+  const movements = events.filter((event) => event.dataschema === 'task.assigned.v1' || event.dataschema === 'task.completed.v1');
+  const at = clock();
+  const copies = created.map(({ subject, data }) => ({ id: subject, number: data.number, ...splitTicket(data.title) }));
+  await copyTasks(sql, copies);
+  const heardOf = [...created, ...movements].map(({ subject, traceparent }) => ({ taskId: subject, traceparent }));
+  const { prices, events: priced } = await pricesOf(sql, heardOf, { random, at });
+  const labels = new Map<string, TaskLabel>(copies.map(({ id, ...label }) => [id, label]));
+  const unlabelled = [...new Set(movements.map(({ subject }) => subject))].filter((id) => !labels.has(id));
+  if (unlabelled.length > 0) for (const [id, label] of await taskLabels(sql, unlabelled)) labels.set(id, label);
+
+  const postings = movements.map((event) => postingFor(event, prices.get(event.subject) as Price, labels.get(event.subject)));
+  const { posted, events: postedEvents } = await post(sql, postings, at);
+  await recordEvents(sql, [...priced, ...postedEvents]);
+  return posted;
+}
+
+function postingFor(event: TaskMovement, price: Price, label: TaskLabel | undefined): Posting {
+  const { assignmentNumber, assigneeId, businessDay } = event.data;
+  const assignment: Assignment = { taskId: event.subject, assignmentNumber, employeeId: assigneeId, businessDay };
+  const posting = event.dataschema === 'task.assigned.v1' ? feeFor(assignment, price, label) : rewardFor(assignment, price, label);
+  return { ...posting, id: uuidv7(), traceparent: event.traceparent };
+}

@@ -1,0 +1,134 @@
+import type { PageArguments } from '@ates/service-kit/connection';
+import { pageOf } from '@ates/service-kit/connection';
+import type { Database } from '@ates/service-kit/database';
+import { DomainError } from '@ates/service-kit/domain-error';
+import { isId, notFound } from '@ates/service-kit/identifiers';
+import { DateScalar, DateTimeScalar, safeIntegerScalar } from '@ates/service-kit/scalars';
+import { hasRole, signedIn, withRole, type Viewer } from '@ates/service-kit/viewer';
+import type { LiveBalances } from './live-balance.ts';
+import type { PostedEntry } from './posting.ts';
+import { companyEarnings, listAccounts, statementLoaders, type EntryRow, type StatementLoaders, type TaskCopy } from './statement-queries.ts';
+
+export interface AccountingContext extends StatementLoaders {
+  readonly viewer: Viewer | null;
+}
+
+export interface AccountingServices {
+  readonly database: Database;
+  readonly live: LiveBalances;
+  /** The current business day, `YYYY-MM-DD`. */
+  readonly currentDay: () => Promise<string>;
+}
+
+/** An account as a resolver's parent: who owns it decides who may see it. */
+interface AccountReference {
+  readonly id: string;
+  readonly ownerId: string;
+}
+
+const SEES_ALL_ACCOUNTS = ['ACCOUNTANT', 'ADMIN'] as const;
+
+export function accountingContext({ database, currentDay }: AccountingServices, viewer: Viewer | null): AccountingContext {
+  return { viewer, ...statementLoaders(database, currentDay) };
+}
+
+/** @throws DomainError FORBIDDEN unless it is the viewer's own or the viewer sees all accounts */
+function requireVisible<Account extends { readonly ownerId: string }>(viewer: Viewer | null, account: Account): Account {
+  if (signedIn(viewer).userId !== account.ownerId && !hasRole(viewer, ...SEES_ALL_ACCOUNTS)) {
+    throw new DomainError('FORBIDDEN', 'You can see your own account only: ask for myAccount, or an accountant');
+  }
+  return account;
+}
+
+async function myAccount({ viewer, accountsByOwner }: AccountingContext) {
+  const account = await accountsByOwner.load(signedIn(viewer).userId);
+  if (account === null) throw new DomainError('NOT_FOUND', 'You have no account: employees and accountants have one, soon after they are made');
+  return account;
+}
+
+async function accountById(context: AccountingContext, id: string) {
+  signedIn(context.viewer);
+  const account = isId(id) ? await context.accountsById.load(id) : null;
+  return account === null ? null : requireVisible(context.viewer, account);
+}
+
+export function accountingResolvers(services: AccountingServices): Record<string, unknown> {
+  const { database, live, currentDay } = services;
+  return {
+    Cents: safeIntegerScalar('Cents'),
+    Date: DateScalar,
+    DateTime: DateTimeScalar,
+    Query: {
+      myAccount: (_: unknown, __: unknown, context: AccountingContext) => myAccount(context),
+      account: (_: unknown, { id }: { id: string }, context: AccountingContext) => accountById(context, id),
+      accounts: (_: unknown, { filter, ...page }: PageArguments & { filter?: { inTheRed?: boolean | null } | null }, { viewer }: AccountingContext) => {
+        withRole(viewer, ...SEES_ALL_ACCOUNTS);
+        return listAccounts(database.sql, filter?.inTheRed ?? null, page);
+      },
+      companyEarnings: async (_: unknown, { day }: { day?: string | null }, { viewer }: AccountingContext) => {
+        withRole(viewer, ...SEES_ALL_ACCOUNTS);
+        return companyEarnings(database.sql, day ?? (await currentDay()));
+      },
+    },
+    Subscription: {
+      balanceChanged: {
+        subscribe: async (_: unknown, { accountId }: { accountId?: string | null }, context: AccountingContext) => {
+          const account = accountId == null ? await myAccount(context) : await accountById(context, accountId);
+          if (account === null) throw notFound('account', accountId ?? '');
+          return live.watch(account.id);
+        },
+        resolve: (entry: PostedEntry) => ({ account: { id: entry.accountId, ownerId: entry.ownerId }, balance: entry.balanceAfter, entry }),
+      },
+    },
+    ...accountTypes(),
+    ...copiedTypes(),
+  };
+}
+
+function accountTypes(): Record<string, unknown> {
+  return {
+    Account: {
+      __resolveReference: ({ id }: { id: string }, context: AccountingContext) => accountById(context, id),
+      owner: ({ ownerId }: AccountReference) => ({ id: ownerId }),
+      balance: async ({ id }: AccountReference, _: unknown, { accountsById }: AccountingContext) => (await accountsById.load(id))?.balance,
+      earnedToday: ({ id }: AccountReference, _: unknown, { earnedToday }: AccountingContext) => earnedToday.load(id),
+      entries: ({ id }: AccountReference, { day, ...page }: PageArguments & { day?: string | null }, { statements }: AccountingContext) =>
+        statements.load({ accountId: id, day: day ?? null, page: pageOf(page) }),
+    },
+    Entry: {
+      task: ({ taskId }: EntryRow) => (taskId === null ? null : { id: taskId }),
+      day: ({ businessDay }: EntryRow) => businessDay,
+      createdAt: ({ postedAt }: EntryRow) => postedAt,
+    },
+  };
+}
+
+/** Other services' entities: what Accounting adds to them, and what it knows of them from its copies. */
+function copiedTypes(): Record<string, unknown> {
+  const reference = ({ id }: { id: string }, { viewer }: AccountingContext) => {
+    signedIn(viewer);
+    return { id };
+  };
+  const ofTask =
+    <Value>(read: (task: TaskCopy) => Value) =>
+    async ({ id }: { id: string }, _: unknown, { tasks }: AccountingContext) =>
+      read(await tasks.load(id));
+  return {
+    User: {
+      __resolveReference: reference,
+      name: ({ id }: { id: string }, _: unknown, { userNames }: AccountingContext) => userNames.load(id),
+      account: async ({ id }: { id: string }, _: unknown, { viewer, accountsByOwner }: AccountingContext) => {
+        requireVisible(viewer, { ownerId: id });
+        return isId(id) ? accountsByOwner.load(id) : null;
+      },
+    },
+    Task: {
+      __resolveReference: reference,
+      number: ofTask(({ number }) => number),
+      ticket: ofTask(({ ticket }) => ticket),
+      title: ofTask(({ title }) => title),
+      fee: ofTask(({ price }) => price?.fee ?? null),
+      reward: ofTask(({ price }) => price?.reward ?? null),
+    },
+  };
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { dateIn } from '@ates/service-kit/calendar';
+import { openDatabase } from '@ates/service-kit/database';
+import { createHealth } from '@ates/service-kit/health';
+import { createHttpApp } from '@ates/service-kit/http-server';
+import { createLogger } from '@ates/service-kit/logger';
+import { createMetrics } from '@ates/service-kit/metrics';
+import { connectNats } from '@ates/service-kit/nats';
+import { runService } from '@ates/service-kit/run-service';
+import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
+import { createAuthenticator } from '@ates/service-kit/viewer';
+import { startConsumer } from '@ates/shared-events/event-consumer';
+import { Migration20261120Analytics } from '../migrations/2026-11-20-analytics.ts';
+import { readAnalyticsConfig } from './config.ts';
+import { reactToEvents } from './reactions.ts';
+import { analyticsContext, analyticsResolvers } from './resolvers.ts';
+
+const config = readAnalyticsConfig();
+const logger = createLogger('analytics', config.LOG_LEVEL);
+const clock = () => new Date();
+
+runService(logger, async (lifecycle) => {
+  const health = createHealth();
+  const database = await openDatabase({
+    url: config.DATABASE_URL,
+    ownerUrl: config.OWNER_DATABASE_URL,
+    entities: [],
+    migrations: [Migration20261120Analytics],
+    logger,
+  });
+  lifecycle.onStop('database', database.close);
+  health.add('database', database.check);
+
+  const currentDay = () => dateIn(database.sql, config.BUSINESS_TIME_ZONE, clock());
+  health.add('nats', () => 'is not connected yet');
+  const server = await startSubgraphServer({
+    app: createHttpApp(health, createMetrics('analytics')),
+    host: config.HOST,
+    port: config.PORT,
+    typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
+    resolvers: analyticsResolvers(database.sql, currentDay),
+    gatewaySecret: config.GATEWAY_SECRET,
+    authenticator: createAuthenticator({ jwksUrl: config.JWKS_URL, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE }),
+    createContext: (viewer) => analyticsContext(database.sql, viewer),
+    logger,
+  });
+  lifecycle.onStop('server', server.stop);
+
+  const nats = await connectNats(config.NATS_URL, 'analytics', logger);
+  lifecycle.onStop('nats', () => nats.drain());
+  health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
+
+  for (const producer of ['users', 'tasks', 'accounting'] as const) {
+    const consumer = startConsumer({
+      producer,
+      durable: 'analytics',
+      nats,
+      logger,
+      transaction: database.transaction,
+      react: (events, _em, sql) => reactToEvents(sql, config.BUSINESS_TIME_ZONE, events),
+    });
+    lifecycle.onStop(`consumer of ${producer}`, consumer.stop);
+    health.add(`consumer of ${producer}`, consumer.check);
+  }
+});

@@ -144,11 +144,11 @@ test(
   async () => {
     const server = createServer();
     const port = await new Promise<number>((done) => server.listen(0, '127.0.0.1', () => done((server.address() as { port: number }).port)));
-    const dataDir = join(folder, 'never-made');
+    const dataDir = join(folder, 'port-in-use');
     const start = spawnStart({ PORT: String(port), DATA_DIR: dataDir });
     expect(await start.ended).toBe(1);
     expect(start.output()).toContain(`Port ${port} is in use`);
-    expect(existsSync(dataDir)).toBe(false);
+    expect(readdirSync(dataDir)).not.toContain('postgres');
     await new Promise((done) => server.close(done));
   },
   TEST_TIMEOUT_MS,

@@ -21,8 +21,8 @@ export class PartFailed extends Error {
 export interface RunnerOptions {
   readonly log: PartLog;
   readonly console: StackConsole;
-  /** A process of the part has begun. */
-  readonly onSpawn: (pid: number) => void;
+  /** A process of the part has begun; `lastArgument` is its command's. */
+  readonly onSpawn: (pid: number, lastArgument: string) => void;
 }
 
 /** Keeps one part running: starts it, starts it again with growing pauses when it ends, until it is stopped. */
@@ -122,7 +122,7 @@ export class PartRunner {
     child.on('error', (error) => this.#read(error.message));
     for (const stream of [child.stdout, child.stderr]) eachLine(stream, (line) => this.#read(line));
     this.#child = child;
-    if (child.pid !== undefined) this.#options.onSpawn(child.pid);
+    if (child.pid !== undefined) this.#options.onSpawn(child.pid, args.at(-1) ?? file);
     return child;
   }
 

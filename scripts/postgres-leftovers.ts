@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { commandLine } from './leftover-parts.ts';
 
 const FAST_SHUTDOWN_MS = 5_000;
 const IMMEDIATE_SHUTDOWN_MS = 5_000;
@@ -54,13 +54,6 @@ function isRunning(pid: number): boolean {
 
 // A zombie has an empty command line, so it counts as gone.
 function isServerOf(pid: number, dataDir: string): boolean {
-  if (process.platform !== 'linux') {
-    return spawnSync('ps', ['-ww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).stdout.includes(`-D ${dataDir}`);
-  }
-  try {
-    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return words[words.indexOf('-D') + 1] === dataDir && (words[0] ?? '').endsWith('postgres');
-  } catch {
-    return false;
-  }
+  const command = commandLine(pid);
+  return command.includes('postgres') && `${command} `.includes(` -D ${dataDir} `);
 }

@@ -15,21 +15,24 @@ fail() {
   exit 1
 }
 
-# What node_modules has to be made from: this lock file, on this kind of machine.
-wanted_dependencies() { printf '%s %s' "$(uname -sm)" "$(cksum <package-lock.json)"; }
+# What node_modules has to be made from: this lock file, on this kind of machine; and that the workspaces' own parts
+# of it are there as well.
+wanted_dependencies() { printf '%s %s %s' "$(uname -sm)" "$(cksum <package-lock.json)" "$(echo */node_modules subgraphs/*/node_modules)"; }
 
 dependencies_are_there() {
   [ -x "$pinned_node" ] && [ -f "$dependencies_marker" ] && [ "$(cat "$dependencies_marker")" = "$(wanted_dependencies)" ]
 }
 
-# Somebody ran npm by hand: npm's own record of node_modules tells whether every package is the lock's version.
+# Somebody ran npm by hand: npm's own record of node_modules tells whether every package is the lock's
+# version.
 dependencies_were_installed_by_hand() {
   [ -x "$pinned_node" ] && [ -f node_modules/.package-lock.json ] && "$pinned_node" -e '
     const packages = (file) => JSON.parse(require("node:fs").readFileSync(file, "utf8")).packages;
     const wanted = packages("package-lock.json");
     const installed = packages("node_modules/.package-lock.json");
-    const differs = ([path, entry]) => path.includes("node_modules/") &&
-      (installed[path] ? installed[path].version !== entry.version : !entry.optional && !entry.peer);
+    const differs = ([path, entry]) => path.includes("node_modules/") && (installed[path]
+      ? installed[path].version !== entry.version || !require("node:fs").existsSync(path)
+      : !entry.optional && !entry.peer);
     process.exit(Object.entries(wanted).some(differs) ? 1 : 0);' 2>/dev/null
 }
 

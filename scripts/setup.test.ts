@@ -69,9 +69,19 @@ describe('the dependencies', () => {
   test.each([['1.0.0', 0], ['0.9.0', 1]])('that somebody installed by hand (nut %s, wanted is 1.0.0) cost %i installs', async (version, installs) => {
     mkdirSync(join(checkout, 'node_modules/.bin'), { recursive: true });
     symlinkSync(process.execPath, join(checkout, 'node_modules/.bin/node'));
+    mkdirSync(join(checkout, 'node_modules/nut'));
     writeFileSync(join(checkout, 'node_modules/.package-lock.json'), JSON.stringify({ packages: { 'node_modules/nut': { version } } }));
     expect(await run(PRINT)).toMatchObject({ code: 0 });
     expect(npmCalls()).toBe(installs);
+  });
+
+  test("are installed again when a workspace's own part of them is gone", async () => {
+    writeProgram('bin/npm', `echo npm >>npm-calls; mkdir -p node_modules/.bin gateway/node_modules; ln -sf '${process.execPath}' node_modules/.bin/node`);
+    await run(PRINT);
+    rmSync(join(checkout, 'gateway'), { recursive: true });
+    await run(PRINT);
+    await run(PRINT);
+    expect(npmCalls()).toBe(2);
   });
 
   test('are installed once by two set-ups at the same time', async () => {

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type HeldDataDir, holdDataDir } from './data-dir.ts';
 import { provideDemoData } from './demo-data.ts';
 import { chooseFreePorts, listenError } from './free-ports.ts';
+import { endLeftoverParts } from './leftover-parts.ts';
 import { provisionDatabases } from './provision-databases.ts';
 import { addressToCall, readStackConfig, type StackConfig } from './stack-config.ts';
 import { StackConsole } from './stack-console.ts';
@@ -15,6 +17,8 @@ const EXIT_FAILED = 1;
 const EXIT_KILLED = 130;
 /** npm passes a signal on to what the terminal has signalled already: two within this time are one Ctrl-C. */
 const SAME_CTRL_C_MS = 700;
+const MAX_PORT_ATTEMPTS = 10;
+const PORT_PAUSE_MS = 100;
 
 const stackConsole = new StackConsole();
 await run().catch((error: unknown) => {
@@ -23,8 +27,10 @@ await run().catch((error: unknown) => {
 });
 
 async function run(): Promise<void> {
-  const config = await withFreePort(readStackConfig(process.env, resolve(import.meta.dirname, '..')));
-  const held = holdDataDir(config.dataDir);
+  const wanted = readStackConfig(process.env, resolve(import.meta.dirname, '..'));
+  const held = holdDataDir(wanted.dataDir);
+  endLeftoverParts(wanted.dataDir);
+  const config = await withFreePort(wanted);
   const supervisor = new Supervisor(config.dataDir, stackConsole);
   const stopping = stopOnSignals(supervisor, held);
   try {
@@ -44,7 +50,12 @@ async function withFreePort(config: StackConfig): Promise<StackConfig> {
     const [port = 0] = await chooseFreePorts(1);
     return { ...config, port };
   }
-  const error = await listenError(config.port, config.host);
+  let error = await listenError(config.port, config.host);
+  // The gateway of a stack that was killed a moment ago may still be on its way out.
+  for (let attempt = 1; error?.code === 'EADDRINUSE' && attempt < MAX_PORT_ATTEMPTS; attempt++) {
+    await delay(PORT_PAUSE_MS);
+    error = await listenError(config.port, config.host);
+  }
   if (error === undefined) return config;
   if (error.code === 'EADDRINUSE') {
     throw new Error(`Port ${config.port} is in use on ${config.host}. Stop what listens there, or choose another: PORT=4001 npm start (a second stack needs its own DATA_DIR as well).`);

@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { holdDataDir } from './data-dir.ts';
+import { commandLine, endLeftoverParts } from './leftover-parts.ts';
 import type { Part } from './part.ts';
 import { PartLog } from './part-log.ts';
 import { natsNotice, postgresNotice, serviceNotice } from './part-notices.ts';
@@ -131,6 +133,20 @@ test('a log file is bounded: past 10 MB it is put aside and a new one begins', (
   for (let i = 0; i < 25; i++) log.append(line);
   expect(statSync(file).size + statSync(`${file}.1`).size).toBeLessThan(23 * 1024 * 1024);
   expect(log.lastLines.length).toBeLessThanOrEqual(30);
+});
+
+test('processes that a killed stack left are ended, but not another one that got such an id since', async () => {
+  const left = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'left-one'], { stdio: 'ignore' });
+  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'other'], { stdio: 'ignore' });
+  const parts = { users: { pid: left.pid, port: 1, lastArgument: 'left-one' }, tasks: { pid: other.pid, port: 2, lastArgument: 'left-two' } };
+  writeFileSync(join(dataDir, 'running.json'), JSON.stringify({ pid: 1, parts }));
+  const ended = new Promise((done) => left.once('exit', (_code, signal) => done(signal)));
+  await until(() => commandLine(left.pid ?? 0).includes('left-one') && commandLine(other.pid ?? 0).includes('other'));
+  endLeftoverParts(dataDir);
+  expect(await ended).toBe('SIGKILL');
+  expect(other.signalCode).toBeNull();
+  other.kill('SIGKILL');
+  expect(existsSync(join(dataDir, 'running.json'))).toBe(false);
 });
 
 test('a data directory is held by one stack at a time', () => {

@@ -1,5 +1,6 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunningPart } from './leftover-parts.ts';
 import type { Part } from './part.ts';
 import { PartLog } from './part-log.ts';
 import { PartRunner } from './part-runner.ts';
@@ -13,7 +14,7 @@ export class Supervisor {
   readonly #runners: PartRunner[] = [];
   readonly #dataDir: string;
   readonly #console: StackConsole;
-  readonly #processes: Record<string, { pid: number; port: number }> = {};
+  readonly #processes: Record<string, RunningPart> = {};
   #stopping = false;
 
   constructor(dataDir: string, console: StackConsole) {
@@ -49,7 +50,7 @@ export class Supervisor {
 
   async #startOne(part: Part): Promise<void> {
     const log = new PartLog(join(this.#dataDir, 'logs', `${part.name}.log`));
-    const runner = new PartRunner(part, { log, console: this.#console, onSpawn: (pid) => this.#remember(part, pid) });
+    const runner = new PartRunner(part, { log, console: this.#console, onSpawn: (pid, lastArgument) => this.#remember(part.name, { pid, port: part.port, lastArgument }) });
     if (this.#stopping) throw new Error(`${part.name} is not started: the stack is being stopped`);
     this.#runners.push(runner);
     try {
@@ -67,8 +68,8 @@ export class Supervisor {
     return join(this.#dataDir, 'running.json');
   }
 
-  #remember(part: Part, pid: number): void {
-    this.#processes[part.name] = { pid, port: part.port };
+  #remember(name: string, running: RunningPart): void {
+    this.#processes[name] = running;
     const unfinished = `${this.#file}.unfinished`;
     writeFileSync(unfinished, `${JSON.stringify({ pid: process.pid, parts: this.#processes }, undefined, 2)}\n`);
     renameSync(unfinished, this.#file);

@@ -14,7 +14,7 @@ export interface SubgraphEndpoint {
 export interface GatewayConfig {
   /** HOST, default 127.0.0.1 */
   readonly host: string;
-  /** PORT, default 4000; 0 takes a free one */
+  /** PORT, default 4000 */
   readonly port: number;
   /** SUPERGRAPH_FILE, default rover/supergraph.graphql of this checkout; looked at again when it changes */
   readonly supergraphFile: string;

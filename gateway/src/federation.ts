@@ -3,7 +3,7 @@ import type { Schema } from '@apollo/federation-internals';
 import type { QueryPlanner } from '@apollo/query-planner';
 import type { ApolloServerOptionsWithGateway } from '@apollo/server';
 import type { Logger } from '@ates/service-kit/logger';
-import type { GraphQLError, GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
 import { subgraphEndpoints, type GatewayConfig, type SubgraphEndpoint } from './config.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type { OperationContext } from './operation-context.ts';
@@ -120,7 +120,8 @@ export function settled(result: ExecutionResult): ExecutionResult {
   const { valueCompletion, ...extensions } = (result.extensions ?? {}) as { valueCompletion?: GraphQLError[] };
   if (valueCompletion === undefined) {
     const failure = result.data === undefined ? result.errors?.[0]?.originalError : undefined;
-    if (failure !== undefined && failure !== null) throw failure;
+    // Errors about variables have a GraphQLError behind them, and are the client's.
+    if (failure !== undefined && failure !== null && !(failure instanceof GraphQLError)) throw failure;
     return result;
   }
   const { extensions: _replaced, ...rest } = result;

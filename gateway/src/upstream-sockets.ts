@@ -82,8 +82,9 @@ function openUpstream(endpoint: SubgraphEndpoint, metrics: GatewayMetrics, logge
         if (!active.delete(subscription)) return;
         clearTimeout(firstConnect);
         tell();
-        // Also after an error: the client counts a subscription that a lost socket ended until it is disposed of.
-        dispose();
+        // Also after an error: the client counts a subscription that a lost socket ended until it is disposed of. Not at
+        // once: if the message that led here and a `complete` came together, the client would count this one off twice.
+        queueMicrotask(() => dispose());
       };
       const subscription: ActiveSubscription = { giveUp: () => end(() => sink.fail([unavailable()])) };
       const firstConnect = setTimeout(() => connection.giveUpUnlessOpen([subscription]), FIRST_CONNECT_MAX_MS);

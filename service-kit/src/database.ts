@@ -1,12 +1,12 @@
 import { MikroORM, type EntityManager, type Options } from '@mikro-orm/postgresql';
 import { Migrator, type Migration } from '@mikro-orm/migrations';
 import { CompiledQuery } from 'kysely';
-import { Client } from 'pg';
+import { Client, types as pgTypes } from 'pg';
 import type { Logger } from './logger.ts';
 
 /**
  * One SQL statement with real binds ($1, $2, arrays included), in the transaction of the manager it was made from.
- * bigint columns come as `bigint`, timestamps as `Date`, `date` as `YYYY-MM-DD` text where selected `::text`.
+ * `bigint` and `numeric` come as text, exact; `timestamptz` as Date, `date` as `YYYY-MM-DD`.
  */
 export type Sql = <Row = Record<string, unknown>>(text: string, params?: readonly unknown[]) => Promise<Row[]>;
 
@@ -38,6 +38,15 @@ const CONNECTIONS_MAX = 20;
 /** Any number that only migrations lock: replicas that start at once take turns. */
 const MIGRATION_LOCK = 7_061_001;
 
+const { DATE, TIMESTAMPTZ } = pgTypes.builtins;
+
+/** How column values come out: exact, and without a time zone of this process in them. */
+const getTypeParser = ((oid: number, format?: never) => {
+  if (oid === DATE) return String;
+  if (oid === TIMESTAMPTZ) return (text: string) => new Date(text);
+  return pgTypes.getTypeParser(oid, format);
+}) as typeof pgTypes.getTypeParser;
+
 /** Brings the schema up to date, by one replica at a time, and opens the application's connection pool. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   await migrate(options);
@@ -46,6 +55,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     entities: options.entities ?? [],
     discovery: { warnWhenNoEntities: false },
     pool: { min: 1, max: options.connectionsMax ?? CONNECTIONS_MAX },
+    driverOptions: { types: { getTypeParser } },
     debug: false,
     logger: (message) => options.logger.debug(message),
   });

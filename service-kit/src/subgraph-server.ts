@@ -186,7 +186,8 @@ export function maskError(formatted: GraphQLFormattedError, error: unknown, logg
   if (cause instanceof DomainError) {
     return { message: cause.message, ...where, extensions: { ...cause.details, code: cause.code } };
   }
-  if (cause instanceof GraphQLError && cause.originalError === undefined) {
+  // Apollo Server wraps what parsing, validation and coercion of variables find in errors of its own.
+  if (cause instanceof GraphQLError && (cause.originalError === undefined || cause.originalError instanceof GraphQLError)) {
     const known = cause.extensions['code'];
     if (known === undefined || known === 'INTERNAL_SERVER_ERROR') {
       if (formatted.path === undefined) return { message: cause.message, ...where, extensions: { code: 'BAD_USER_INPUT' } };

@@ -13,11 +13,11 @@ export const CentsSchema = Type.Unsafe<Cents>(
 export const ZERO_CENTS = 0 as Cents;
 
 /**
- * Takes a number (or a database bigint) for an amount.
+ * Takes a number, or a database bigint in its text form, for an amount.
  * @throws RangeError when it is no whole number or leaves the safe range: money is never rounded.
  */
-export function cents(amount: number | bigint): Cents {
-  const value = Number(amount);
+export function cents(amount: number | string): Cents {
+  const value = amount === '' ? Number.NaN : Number(amount);
   if (!Number.isSafeInteger(value)) throw new RangeError(`${amount} is no amount of cents: a safe whole number is needed`);
   return value as Cents;
 }

@@ -164,8 +164,22 @@ function readerResolvers(canned: Canned): Resolvers {
   };
 }
 
-async function* eventsOf(events: EventEmitter, name: string): AsyncGenerator {
-  for await (const [payload] of on(events, name)) yield { [name]: payload as unknown };
+/** No async generator: one that waits for the next event can't be told to return. */
+function eventsOf(events: EventEmitter, name: string): AsyncIterableIterator<unknown> {
+  const source = on(events, name);
+  return {
+    next: async () => {
+      const { done, value } = await source.next();
+      return done === true ? { done, value: undefined } : { done: false, value: { [name]: (value as unknown[])[0] } };
+    },
+    return: async () => {
+      await source.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 /** Starts one subgraph of the library on a free port of this machine. */

@@ -58,7 +58,6 @@ export async function startStack(overrides: Partial<GatewayConfig> = {}): Promis
   await writeFile(supergraphFile, await compose());
 
   const config = readConfig({
-    PORT: '0',
     SUPERGRAPH_FILE: supergraphFile,
     SUBGRAPH_URLS: started.map(({ name, url }) => `${name}=${url}`).join(','),
     SUBGRAPH_SECRETS: LIBRARY.map((name) => `${name}=${SECRETS[name]}`).join(','),
@@ -68,7 +67,7 @@ export async function startStack(overrides: Partial<GatewayConfig> = {}): Promis
   });
   const { logger, logs } = recordingLogger();
   const steps: (() => unknown)[] = [];
-  const { port } = await startGateway({ ...config, ...overrides }, logger, { onStop: (_step, stop) => void steps.push(stop) });
+  const { port } = await startGateway({ ...config, port: 0, ...overrides }, logger, { onStop: (_step, stop) => void steps.push(stop) });
   const url = `http://127.0.0.1:${port}/graphql`;
   const ann = await issuer.bearer();
   const clients: Client[] = [];

@@ -60,7 +60,7 @@ export async function openAccounts(sql: Sql, ownerIds: readonly string[]): Promi
 
 async function lockEmployeeAccounts(sql: Sql, ownerIds: readonly string[]): Promise<ReadonlyMap<string, LockedAccount>> {
   const lock = async (): Promise<LockedAccount[]> => {
-    const rows = await sql<{ id: string; owner_id: string; balance: bigint; entry_count: number; version: number }>(
+    const rows = await sql<{ id: string; owner_id: string; balance: string; entry_count: number; version: number }>(
       'select id, owner_id, balance, entry_count, version from accounts where owner_id = any($1::uuid[]) order by id for update',
       [ownerIds],
     );
@@ -76,7 +76,7 @@ async function lockEmployeeAccounts(sql: Sql, ownerIds: readonly string[]): Prom
 }
 
 async function lockCompanyAccount(sql: Sql): Promise<AccountState> {
-  const [row] = await sql<{ balance: bigint; entry_count: number }>('select balance, entry_count from accounts where id = $1 for update', [COMPANY_ACCOUNT]);
+  const [row] = await sql<{ balance: string; entry_count: number }>('select balance, entry_count from accounts where id = $1 for update', [COMPANY_ACCOUNT]);
   if (row === undefined) throw new Error('The company has no account: the first migration makes it');
   return { id: COMPANY_ACCOUNT, balance: cents(row.balance), entryCount: row.entry_count };
 }

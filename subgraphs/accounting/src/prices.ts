@@ -45,6 +45,6 @@ export async function pricesOf(
 
 async function knownPrices(sql: Sql, taskIds: readonly string[]): Promise<Map<string, Price>> {
   if (taskIds.length === 0) return new Map();
-  const rows = await sql<{ task_id: string; fee: bigint; reward: bigint }>('select task_id, fee, reward from prices where task_id = any($1::uuid[])', [taskIds]);
+  const rows = await sql<{ task_id: string; fee: string; reward: string }>('select task_id, fee, reward from prices where task_id = any($1::uuid[])', [taskIds]);
   return new Map(rows.map(({ task_id, fee, reward }) => [task_id, { fee: cents(fee), reward: cents(reward) }]));
 }

@@ -39,7 +39,7 @@ export type TaskCopy = TaskLabel & { readonly id: string; readonly price: Price 
 interface RawAccount {
   readonly id: string;
   readonly owner_id: string;
-  readonly balance: bigint;
+  readonly balance: string;
 }
 
 const ACCOUNT = `select id, owner_id, balance from accounts where kind = 'EMPLOYEE'`;
@@ -80,7 +80,7 @@ export function statementLoaders({ sql }: Database, currentDay: () => Promise<st
           [ids, await currentDay()],
         ),
       ({ account_id }) => account_id,
-      (row) => cents(BigInt(row?.earned ?? '0')),
+      (row) => cents(row?.earned ?? '0'),
     ),
     statements: new DataLoader((requests) => readStatements(sql, requests), { cache: false }),
   };
@@ -92,8 +92,8 @@ function taskCopyLoader(sql: Sql): Loader<string, TaskCopy> {
     readonly number: number | null;
     readonly ticket: string | null;
     readonly title: string | null;
-    readonly fee: bigint | null;
-    readonly reward: bigint | null;
+    readonly fee: string | null;
+    readonly reward: string | null;
   }
   return batchLoader(
     (ids) =>
@@ -116,7 +116,7 @@ async function readStatements(sql: Sql, requests: readonly StatementRequest[]): 
   const answers = new Map<StatementRequest, Connection<EntryRow>>();
   for (const group of alike.values()) {
     const [{ day, page }] = group as [StatementRequest];
-    const rows = await sql<Omit<EntryRow, 'amount' | 'balanceAfter'> & { amount: bigint; balanceAfter: bigint }>(
+    const rows = await sql<Omit<EntryRow, 'amount' | 'balanceAfter'> & { amount: string; balanceAfter: string }>(
       `select entry.id, entry.account_id as "accountId", entry.number, posting.kind, entry.amount, entry.balance_after as "balanceAfter",
          posting.description, posting.task_id as "taskId", entry.business_day::text as "businessDay", posting.posted_at as "postedAt"
        from unnest($1::uuid[]) as wanted (account_id)
@@ -154,5 +154,5 @@ export async function companyEarnings(sql: Sql, day: string): Promise<Cents> {
     `select coalesce(sum(case kind when 'FEE' then amount when 'REWARD' then -amount end), 0)::text as earned from postings where business_day = $1`,
     [day],
   );
-  return cents(BigInt(row?.earned ?? '0'));
+  return cents(row?.earned ?? '0');
 }

@@ -28,13 +28,13 @@ export interface TaskCopy {
 
 /** The totals of a day; a day of which nothing is known has zeros. */
 export async function dayStats(sql: Sql, day: string): Promise<DayStats> {
-  const [row] = await sql<{ company_earnings: bigint; assigned: number; completed: number; sign_ins: number; denied_sign_ins: number }>(
+  const [row] = await sql<{ company_earnings: string; assigned: number; completed: number; sign_ins: number; denied_sign_ins: number }>(
     'select company_earnings, assigned, completed, sign_ins, denied_sign_ins from day_totals where day = $1',
     [day],
   );
   return {
     day,
-    companyEarnings: cents(row?.company_earnings ?? 0n),
+    companyEarnings: cents(row?.company_earnings ?? '0'),
     assigned: row?.assigned ?? 0,
     completed: row?.completed ?? 0,
     signIns: row?.sign_ins ?? 0,
@@ -55,7 +55,7 @@ export async function popugsInTheRed(sql: Sql, day: string): Promise<number> {
 
 /** The completed task with the highest reward from a day to a day, both included; of equals the one completed first. */
 export async function mostExpensiveTask(sql: Sql, from: string, to: string): Promise<TopTask | null> {
-  const [row] = await sql<{ task_id: string; reward: bigint; completed_at: Date }>(
+  const [row] = await sql<{ task_id: string; reward: string; completed_at: Date }>(
     `select task_id, reward, completed_at from completions join task_rewards using (task_id)
      where day between $1 and $2 order by reward desc, completed_at, task_id limit 1`,
     [from, to],
@@ -70,7 +70,7 @@ export function taskCopyLoader(sql: Sql): Loader<string, TaskCopy> {
     readonly number: number | null;
     readonly ticket: string | null;
     readonly title: string | null;
-    readonly reward: bigint | null;
+    readonly reward: string | null;
   }
   return batchLoader(
     (ids) =>

@@ -1,0 +1,53 @@
+import { describe, expect, test } from '@jest/globals';
+import { cents, ZERO_CENTS } from '@ates/shared-events/cents';
+import fc from 'fast-check';
+import { applyPostings, feeFor, rewardFor, type AccountState, type Posting } from './ledger.ts';
+
+const COMPANY: AccountState = { id: 'company', balance: cents(500), entryCount: 3 };
+const ASSIGNMENT = { taskId: 'task', assignmentNumber: 2, employeeId: 'ann', businessDay: '2026-11-20' };
+const PRICE = { fee: cents(12_50), reward: cents(31_00) };
+const TASK = { number: 17, ticket: null, title: 'Feed the parrot' };
+const posting = (fields: Partial<Posting>): Posting => ({ ...feeFor(ASSIGNMENT, PRICE, TASK), id: 'posting', traceparent: '', ...fields });
+
+describe('postings', () => {
+  test('an assignment costs its employee the fee, once per assignment', () => {
+    expect(feeFor(ASSIGNMENT, PRICE, TASK)).toMatchObject({ kind: 'FEE', amount: 12_50, cause: 'fee/task/2', employeeId: 'ann', description: 'Fee for POPUG-17 Feed the parrot, assignment 2' });
+  });
+
+  test('a completion pays its employee the reward, once per task', () => {
+    expect(rewardFor(ASSIGNMENT, PRICE, TASK)).toMatchObject({ kind: 'REWARD', amount: 31_00, cause: 'reward/task', description: 'Reward for POPUG-17 Feed the parrot' });
+  });
+
+  test('a task that has not been heard of yet is charged all the same', () => {
+    expect(feeFor(ASSIGNMENT, PRICE, undefined).description).toBe('Fee for a task not described here yet, assignment 2');
+  });
+});
+
+describe('entries', () => {
+  test('a fee moves money from the employee to the company', () => {
+    const { entries, accountsAfter } = applyPostings([posting({})], new Map([['ann', { id: 'account', balance: ZERO_CENTS, entryCount: 0 }]]), COMPANY);
+    expect(entries).toEqual([
+      expect.objectContaining({ accountId: 'account', side: -1, number: 1, amount: -12_50, balanceAfter: -12_50 }),
+      expect.objectContaining({ accountId: 'company', side: 1, number: 4, amount: 12_50, balanceAfter: 17_50 }),
+    ]);
+    expect(accountsAfter).toContainEqual({ id: 'account', balance: -12_50, entryCount: 1 });
+  });
+
+  test('always sum to zero, continue each account without a gap, and end at its balance', () => {
+    const employees = new Map(['ann', 'bob', 'cleo'].map((owner) => [owner, { id: `account of ${owner}`, balance: cents(-700), entryCount: 9 }]));
+    const anyPosting = fc.record({ employeeId: fc.constantFrom('ann', 'bob', 'cleo'), kind: fc.constantFrom('FEE' as const, 'REWARD' as const), amount: fc.integer({ min: 1, max: 4_000 }).map(cents) });
+    fc.assert(
+      fc.property(fc.array(anyPosting, { maxLength: 40 }), (many) => {
+        const { entries, accountsAfter } = applyPostings(many.map((fields, index) => posting({ ...fields, id: String(index) })), employees, COMPANY);
+        expect(entries.reduce((sum, { amount }) => sum + amount, 0)).toBe(0);
+        for (const [accountId, own] of Map.groupBy(entries, (entry) => entry.accountId)) {
+          const before = accountId === COMPANY.id ? COMPANY : { balance: -700, entryCount: 9 };
+          expect(own.map(({ number }) => number)).toEqual(own.map((_, index) => before.entryCount + 1 + index));
+          let balance: number = before.balance;
+          for (const { amount, balanceAfter } of own) expect(balanceAfter).toBe((balance += amount));
+          expect(accountsAfter).toContainEqual({ id: accountId, balance, entryCount: before.entryCount + own.length });
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { ensureStream } from '@ates/shared-events/streams';
+import { v7 as uuidv7 } from 'uuid';
+import { eventually, startTestService, type TestService } from '../../../scripts/test-service.ts';
+
+const STATS = '{ day companyEarnings popugsInTheRed assigned completed signIns deniedSignIns mostExpensiveTask { reward completedAt from to task { id number ticket title reward } } }';
+const fixture = (dataschema: string): any => JSON.parse(readFileSync(new URL(`../../../shared-events/fixtures/${dataschema}.json`, import.meta.url), 'utf8'));
+
+describe('Analytics', () => {
+  let analytics: TestService;
+  let admin: string;
+  beforeAll(async () => {
+    analytics = await startTestService('analytics', { BUSINESS_TIME_ZONE: 'Pacific/Auckland' });
+    admin = await analytics.token({ id: uuidv7(), roles: ['ADMIN'] });
+    for (const producer of ['users', 'tasks', 'accounting'] as const) await ensureStream(analytics.nats, producer);
+  });
+  afterAll(() => analytics?.stop());
+
+  const stats = async (day: string) => (await analytics.gql(`query ($day: Date) { dayStats(day: $day) ${STATS} }`, { day }, admin)).data['dayStats'];
+  const codeOf = (answer: { errors?: readonly { extensions: { code: string } }[] }) => answer.errors?.[0]?.extensions.code;
+  const story = (day: string) => {
+    const [taskId, employeeId, accountId, entries] = [uuidv7(), uuidv7(), uuidv7(), [uuidv7(), uuidv7()]];
+    const event = (dataschema: string, subject: string, version: number, data: object) => {
+      const stored = fixture(dataschema);
+      return { ...stored, id: uuidv7(), subject, data: { ...stored.data, ...data, version } };
+    };
+    const entry = (id: string, fields: object) => ({ ownerId: employeeId, entry: { ...fixture('account.charged.v1').data.entry, id, taskId, businessDay: day, ...fields } });
+    return {
+      taskId,
+      tasks: [
+        event('task.created.v1', taskId, 1, {}),
+        event('task.assigned.v1', taskId, 2, { assigneeId: employeeId, businessDay: day }),
+        event('task.completed.v1', taskId, 3, { assigneeId: employeeId, businessDay: day }),
+      ],
+      accounting: [
+        event('task.priced.v1', taskId, 1, {}),
+        event('account.charged.v1', accountId, 1, entry(entries[0] as string, { amount: -1_250, balanceAfter: -1_250 })),
+        event('account.rewarded.v1', accountId, 2, entry(entries[1] as string, { kind: 'REWARD', amount: 3_100, balanceAfter: 1_850 })),
+      ],
+    };
+  };
+
+  test('a day is counted from the events: earnings, assignments, completions, the most expensive task', async () => {
+    const { taskId, tasks, accounting } = story('2026-11-10');
+    for (const event of [...tasks, ...accounting]) await analytics.publish(event);
+    await eventually(async () => (await stats('2026-11-10')).companyEarnings === -1_850);
+    expect(await stats('2026-11-10')).toMatchObject({
+      day: '2026-11-10',
+      popugsInTheRed: 0,
+      assigned: 1,
+      completed: 1,
+      mostExpensiveTask: { reward: 3_100, from: '2026-11-10', to: '2026-11-10', task: { id: taskId, number: 17, ticket: 'POPUG-12', title: 'Feed the parrot', reward: 3_100 } },
+    });
+  });
+
+  test('streams that come in another order, and doubled, give the same day', async () => {
+    const { tasks, accounting } = story('2026-11-11');
+    for (const event of [...accounting, ...accounting, ...tasks, ...tasks]) await analytics.publish(event);
+    await eventually(async () => (await stats('2026-11-11')).mostExpensiveTask !== null);
+    expect(await stats('2026-11-11')).toMatchObject({ companyEarnings: -1_850, assigned: 1, completed: 1 });
+  });
+
+  test('an employee below zero is in the red from that day on, until they are not', async () => {
+    const { accounting } = story('2026-11-12');
+    const [priced, charged, rewarded] = accounting;
+    await analytics.publish(priced);
+    await analytics.publish(charged);
+    await eventually(async () => (await stats('2026-11-12')).popugsInTheRed === 1);
+    expect((await stats('2026-11-13')).popugsInTheRed).toBe(1);
+    expect((await stats('2026-11-09')).popugsInTheRed).toBe(0);
+    await analytics.publish({ ...rewarded, data: { ...rewarded.data, entry: { ...rewarded.data.entry, businessDay: '2026-11-13' } } });
+    await eventually(async () => (await stats('2026-11-13')).popugsInTheRed === 0);
+    expect((await stats('2026-11-12')).popugsInTheRed).toBe(1);
+  });
+
+  test('sign-ins and denied ones are counted on their day in the business time zone', async () => {
+    // 11:30 UTC is half past midnight of the next day in Auckland.
+    for (const dataschema of ['user.authenticated.v1', 'user.denied.v1', 'user.denied.v1']) {
+      const stored = fixture(dataschema);
+      await analytics.publish({ ...stored, id: uuidv7(), subject: uuidv7(), data: { ...stored.data, attemptedAt: '2026-11-14T11:30:00.000Z' } });
+    }
+    await eventually(async () => (await stats('2026-11-15')).deniedSignIns === 2);
+    expect(await stats('2026-11-15')).toMatchObject({ signIns: 1, deniedSignIns: 2 });
+    expect(await stats('2026-11-14')).toMatchObject({ signIns: 0, deniedSignIns: 0 });
+  });
+
+  test('a day of which nothing is known has zeros', async () => {
+    expect(await stats('2020-01-01')).toEqual({ day: '2020-01-01', companyEarnings: 0, popugsInTheRed: 0, assigned: 0, completed: 0, signIns: 0, deniedSignIns: 0, mostExpensiveTask: null });
+  });
+
+  test('is for admins only, by every door', async () => {
+    for (const role of ['EMPLOYEE', 'MANAGER', 'ACCOUNTANT']) {
+      expect(codeOf(await analytics.gql('{ dayStats { day } }', {}, await analytics.token({ id: uuidv7(), roles: [role] })))).toBe('FORBIDDEN');
+    }
+    expect(codeOf(await analytics.gql('{ dayStats { day } }'))).toBe('UNAUTHENTICATED');
+    const r = [{ __typename: 'Task', id: uuidv7() }];
+    expect(codeOf(await analytics.gql('query ($r: [_Any!]!) { _entities(representations: $r) { ... on Task { title } } }', { r }))).toBe('UNAUTHENTICATED');
+  });
+});

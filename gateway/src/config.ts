@@ -94,8 +94,7 @@ function entriesOrProblem(supergraphFile: string): SubgraphEntry[] | string {
   try {
     return subgraphsOf(readSupergraphFile(supergraphFile));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return `can't be used (${reason}): run \`npm run compose\`, or name another file`;
+    return `can't be used (${(error as Error).message}): run \`npm run compose\`, or name another file`;
   }
 }
 

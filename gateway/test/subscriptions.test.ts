@@ -143,12 +143,15 @@ describe('A subscription over the socket', () => {
   });
 
   test('ends with an error when more than 256 events wait for their delivery', async () => {
-    stack.subgraphs.readers.beforeName = () => new Promise(() => {});
+    const gate = Promise.withResolvers<void>();
+    stack.subgraphs.readers.beforeName = () => gate.promise;
     const subscriber = subscribe(await stack.socketClient(), { query: 'subscription { reviewAdded { reader { name } } }' });
     await underWay('reviewAdded', 1);
     for (let n = 0; n < 300; n += 1) emit('reviewAdded', REVIEW);
     await underWay('reviewAdded', 0);
-    subscriber.unsubscribe();
+    gate.resolve();
+    expect(await subscriber.failure()).toEqual([{ message: expect.stringContaining('256'), extensions: { code: 'RATE_LIMITED' } }]);
+    expect(subscriber.results).toHaveLength(256);
   });
 
   test('with @skip on its root field is refused', async () => {
@@ -183,7 +186,8 @@ describe('A subscription over the socket', () => {
     await underWay('counted', 0);
   });
 
-  test('goes on after its subgraph was restarted', async () => {
+  test('goes on after its subgraph was restarted, whatever was refused before', async () => {
+    await subscribe(await stack.socketClient(), { query: 'subscription { reviewRemoved { id } }' }).failure();
     const subscriber = subscribe(await stack.socketClient(), { query: 'subscription { reviewAdded { id book { title } } }' });
     const counter = subscribe(await stack.socketClient(), { query: 'subscription { counted }' });
     await underWay('reviewAdded', 1);

@@ -5,7 +5,7 @@ import { createLogger, type Logger } from '@ates/service-kit/logger';
 import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { composeSupergraph } from '../../../rover/compose.ts';
-import { readConfig, type GatewayConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config.ts';
 import { startGateway } from '../../src/gateway.ts';
 import { LIBRARY, SCHEMAS, startLibrarySubgraph, type LibrarySubgraph, type RunningSubgraph } from './library.ts';
 import { AUDIENCE, ISSUER, startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
@@ -47,8 +47,8 @@ export interface QueryOptions {
 
 const SECRETS: Record<LibrarySubgraph, string> = { books: 'secret-of-the-books', reviews: 'secret-of-the-reviews', readers: 'secret-of-the-readers' };
 
-/** The library behind a gateway, all in this process on free ports, with a real token issuer. */
-export async function startStack(overrides: Partial<GatewayConfig> = {}): Promise<Stack> {
+/** The library behind a gateway, all in this process on free ports, with a real token issuer; `otherUrls` replace subgraphs. */
+export async function startStack(otherUrls: Partial<Record<LibrarySubgraph, string>> = {}): Promise<Stack> {
   const issuer = await startTokenIssuer();
   const started = await Promise.all(LIBRARY.map((name) => startLibrarySubgraph(name, { jwksUrl: issuer.jwksUrl, secret: SECRETS[name] })));
   const subgraphs = Object.fromEntries(started.map((subgraph) => [subgraph.name, subgraph])) as Record<LibrarySubgraph, RunningSubgraph>;
@@ -59,7 +59,7 @@ export async function startStack(overrides: Partial<GatewayConfig> = {}): Promis
 
   const config = readConfig({
     SUPERGRAPH_FILE: supergraphFile,
-    SUBGRAPH_URLS: started.map(({ name, url }) => `${name}=${url}`).join(','),
+    SUBGRAPH_URLS: started.map(({ name, url }) => `${name}=${otherUrls[name] ?? url}`).join(','),
     SUBGRAPH_SECRETS: LIBRARY.map((name) => `${name}=${SECRETS[name]}`).join(','),
     JWKS_URL: issuer.jwksUrl,
     TOKEN_ISSUER: ISSUER,
@@ -67,7 +67,7 @@ export async function startStack(overrides: Partial<GatewayConfig> = {}): Promis
   });
   const { logger, logs } = recordingLogger();
   const steps: (() => unknown)[] = [];
-  const { port } = await startGateway({ ...config, port: 0, ...overrides }, logger, { onStop: (_step, stop) => void steps.push(stop) });
+  const { port } = await startGateway({ ...config, port: 0 }, logger, { onStop: (_step, stop) => void steps.push(stop) });
   const url = `http://127.0.0.1:${port}/graphql`;
   const ann = await issuer.bearer();
   const clients: Client[] = [];

@@ -1,6 +1,5 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 
 export const ISSUER = 'https://issuer.test';
 export const AUDIENCE = 'gateway-tests';
@@ -14,6 +13,8 @@ export interface TokenIssuer {
 
 /** Signs access tokens with a fresh ES256 key and publishes it on a real JWKS endpoint. */
 export async function startTokenIssuer(): Promise<TokenIssuer> {
+  // Imported late: jest cannot load this ES module for an import and for jwks-rsa's require() at the same time.
+  const { exportJWK, generateKeyPair, SignJWT } = await import('jose');
   const { privateKey, publicKey } = await generateKeyPair('ES256');
   const key = { ...(await exportJWK(publicKey)), kid: 'test-key', alg: 'ES256', use: 'sig' };
   const server = createServer((_request, response) => {

@@ -1,0 +1,61 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { eventually } from './support/eventually.ts';
+import { SCHEMAS } from './support/library.ts';
+import { startStack, type Stack } from './support/stack.ts';
+import { subscribe } from './support/subscriber.ts';
+
+let stack: Stack;
+let original: string;
+beforeAll(async () => {
+  stack = await startStack();
+  original = await stack.compose();
+});
+afterAll(() => stack.stop());
+beforeEach(() => {
+  stack.logs.length = 0;
+});
+afterEach(async () => {
+  stack.logs.length = 0;
+  await writeFile(stack.supergraphFile, `${original}\n# ${Date.now()}`);
+  await logged('the supergraph file changed and was loaded');
+});
+
+const logged = (message: string) => eventually(`the log line "${message}"`, () => stack.logs.find(({ msg }) => String(msg).startsWith(message)));
+const withoutPages = () => stack.compose({ books: SCHEMAS.books.replace('pages: Int', '') });
+
+describe('A changed supergraph file', () => {
+  test('is loaded, also when it was put there by a rename', async () => {
+    expect((await stack.query('{ book(id: "b1") { pages } }')).data).toEqual({ book: { pages: 100 } });
+    await writeFile(`${stack.supergraphFile}.new`, await withoutPages());
+    await rename(`${stack.supergraphFile}.new`, stack.supergraphFile);
+    await logged('the supergraph file changed and was loaded');
+    expect((await stack.query('{ book(id: "b1") { pages } }')).status).toBe(400);
+    expect((await stack.query('{ book(id: "b1") { title } }')).data).toEqual({ book: { title: 'The Parrot' } });
+  });
+
+  test('is the one that new subscriptions are planned by, while those under way go on', async () => {
+    const client = await stack.socketClient();
+    const query = 'subscription { reviewAdded { book { title pages } } }';
+    const before = subscribe(client, { query });
+    await eventually('the subscription at the subgraph', () => stack.subgraphs.reviews.events.listenerCount('reviewAdded') === 1);
+    await writeFile(stack.supergraphFile, await withoutPages());
+    await logged('the supergraph file changed and was loaded');
+    expect(await subscribe(client, { query }).failure()).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
+    stack.subgraphs.reviews.events.emit('reviewAdded', { id: 'v1', book: { id: 'b2' }, reader: { id: 'ann' } });
+    expect(await before.result(1)).toEqual({ data: { reviewAdded: { book: { title: 'The Beak', pages: 200 } } } });
+    before.unsubscribe();
+  });
+
+  test.each([
+    ['no GraphQL', async () => 'type Query {'],
+    ['a schema without subgraphs', async () => 'type Query { hello: String }'],
+    ['empty', async () => ''],
+    ['a supergraph with a broken join', async () => original.replaceAll('graph: BOOKS', 'graph: NOWHERE')],
+    ['one with a subgraph that has no secret', async () => stack.compose({ fines: 'type Query { fines: Int }' })],
+  ])('that is %s is refused with a log line, and the one before stays', async (_what, content) => {
+    await writeFile(stack.supergraphFile, await content());
+    expect(await logged('the supergraph file changed and cannot be used')).toMatchObject({ level: 'error' });
+    expect((await stack.query('{ book(id: "b1") { pages reviews { stars } } }')).data).toEqual({ book: { pages: 100, reviews: [{ stars: 5 }] } });
+  });
+});

@@ -75,7 +75,7 @@ async function measure(target: Stack, tasks: number, warmup: number): Promise<vo
     answered.push(answeredAt - sentAt);
     pushed.push((arrivals.get(key) as number) - sentAt);
   }
-  await Promise.all(disposals.map((dispose) => dispose()));
+  for (const dispose of disposals) await dispose();
   report({ tasks, pushed, answered, queried });
 }
 

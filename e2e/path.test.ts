@@ -41,7 +41,7 @@ describe('the whole path through the gateway', () => {
     for (const email of ['admin@ates.test', 'manager@ates.test', ...EMPLOYEES]) tokens.set(email, await stack.signIn(email));
   }, 120_000);
   afterAll(async () => {
-    await Promise.all(clients.map((client) => client.dispose()));
+    for (const client of clients) await client.dispose();
     await stack?.stop();
   }, 30_000);
 

@@ -90,7 +90,7 @@ export async function eventually<Value>(read: () => Promise<Value> | Value, with
   const deadline = Date.now() + withinMs;
   for (;;) {
     const value = await read();
-    if (value !== null && value !== undefined && value !== false) return value as NonNullable<Value>;
+    if (value !== null && value !== undefined && value !== false) return value;
     if (Date.now() > deadline) throw new Error(`This did not come true within ${withinMs} ms: ${read.toString()}`);
     await delay(10);
   }

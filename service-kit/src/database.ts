@@ -41,7 +41,7 @@ const MIGRATION_LOCK = 7_061_001;
 const { DATE, TIMESTAMPTZ } = pgTypes.builtins;
 
 /** How column values come out: exact, and without a time zone of this process in them. */
-const getTypeParser = ((oid: number, format?: never) => {
+const getTypeParser = ((oid: Parameters<typeof pgTypes.getTypeParser>[0], format?: never) => {
   if (oid === DATE) return String;
   if (oid === TIMESTAMPTZ) return (text: string) => new Date(text);
   return pgTypes.getTypeParser(oid, format);
@@ -64,7 +64,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return {
     fork: () => root.fork(),
     sql,
-    transaction: (work) => root.fork().transactional((em) => work(em as EntityManager, sqlOf(em as EntityManager))),
+    transaction: (work) => root.fork().transactional((em) => work(em, sqlOf(em))),
     check: async () => {
       await sql('select 1');
       return null;

@@ -3,7 +3,7 @@ import type { Logger } from './logger.ts';
 /** Where a starting process registers how to undo each step. */
 export interface Lifecycle {
   /** Registers what to do at the stop; steps run in the reverse order of their registration. */
-  onStop(step: string, stop: () => Promise<unknown> | unknown): void;
+  onStop(step: string, stop: () => unknown): void;
 }
 
 const STOP_DEADLINE_MS = 4_000;
@@ -15,7 +15,7 @@ const STOP_DEADLINE_MS = 4_000;
  * so that whoever supervises it starts it anew from a known state.
  */
 export function runService(logger: Logger, start: (lifecycle: Lifecycle) => Promise<void>): void {
-  const steps: { step: string; stop: () => Promise<unknown> | unknown }[] = [];
+  const steps: { step: string; stop: () => unknown }[] = [];
   let stopping = false;
 
   const stop = async (exitCode: number, reason: string): Promise<void> => {

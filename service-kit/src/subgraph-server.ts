@@ -118,7 +118,7 @@ function serveSockets<Context extends object>(
         }
       },
       onError: (_socket, _id, payload, errors) => maskSocketErrors(payload, errors, logger),
-      onNext: (_socket, _id, payload, _args, result) =>
+      onNext: (...[, , payload, , result]) =>
         result.errors === undefined ? undefined : { ...result, errors: maskSocketErrors(payload, result.errors, logger) },
     },
     sockets,

@@ -70,7 +70,7 @@ export function defineEvent<Type extends string, Version extends number, Fields 
     dataschema,
     natsSubject: `ates.${producer}.${dataschema}`,
     schema,
-    validator: Compile(schema) as unknown as Validator,
+    validator: Compile<TSchema>(schema),
   } satisfies EventDefinition<`${Type}.v${Version}`>;
 }
 

@@ -35,8 +35,8 @@ export async function pricesOf(
   const first = new Set(inserted.map(({ task_id }) => task_id));
   const settled = drawn.filter(({ taskId }) => first.has(taskId));
   for (const { taskId, fee, reward } of settled) prices.set(taskId, { fee, reward });
-  const lost = drawn.filter(({ taskId }) => !first.has(taskId));
-  for (const [taskId, price] of await knownPrices(sql, lost.map(({ taskId }) => taskId))) prices.set(taskId, price);
+  const lost = drawn.map(({ taskId }) => taskId).filter((taskId) => !first.has(taskId));
+  for (const [taskId, price] of await knownPrices(sql, lost)) prices.set(taskId, price);
   const events = settled.map(({ taskId, fee, reward, traceparent }) =>
     newEvent(taskPricedV1, taskId, { version: 1, fee, reward, pricedAt: at.toISOString() }, { time: at, traceparent }),
   );

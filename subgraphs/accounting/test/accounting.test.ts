@@ -26,7 +26,7 @@ describe('Accounting', () => {
   });
   afterAll(() => accounting?.stop());
 
-  const publish = (event: Parameters<TestService['publish']>[0]) => accounting.publish({ ...event, ...{ sequence: String((sequence += 1)) } });
+  const publish = (event: Parameters<TestService['publish']>[0]) => accounting.publish(Object.assign(event, { sequence: String((sequence += 1)) }));
   const hire = async (roles: Role[] = ['EMPLOYEE'], name = 'Ann') => {
     const user = { id: uuidv7(), roles };
     await publish(newEvent(userCreatedV1, user.id, { version: 1, name, email: `${user.id}@ates.test`, roles, status: 'ACTIVE' }, OCCURRENCE));

@@ -19,7 +19,7 @@ describe('Tasks', () => {
 
   const userArrives = async (user: { id: string; roles: readonly Role[]; name?: string }): Promise<void> => {
     const state = { version: 1, name: user.name ?? 'Ann', email: `${user.id}@ates.test`, roles: [...user.roles], status: 'ACTIVE' as const };
-    await tasks.publish({ ...newEvent(userCreatedV1, user.id, state, OCCURRENCE), ...{ sequence: '1' } });
+    await tasks.publish(Object.assign(newEvent(userCreatedV1, user.id, state, OCCURRENCE), { sequence: '1' }));
     tokens.set(user.id, await tasks.token(user));
     await eventually(async () => (await tasks.sql('select from user_copies where user_id = $1', [user.id])).length === 1);
   };
@@ -167,7 +167,7 @@ describe('Tasks', () => {
       const task = await created();
       expect(task).toMatchObject({ fee: null, reward: null });
       const price = { version: 1, fee: cents(12_50), reward: cents(31_00), pricedAt: OCCURRENCE.time.toISOString() };
-      await tasks.publish({ ...newEvent(taskPricedV1, task.id, price, OCCURRENCE), ...{ sequence: '1' } });
+      await tasks.publish(Object.assign(newEvent(taskPricedV1, task.id, price, OCCURRENCE), { sequence: '1' }));
       await eventually(async () => (await tasks.gql('query ($id: ID!) { task(id: $id) { fee reward } }', { id: task.id }, as(manager.id))).data['task'].fee === 12_50);
     });
 
@@ -199,7 +199,8 @@ describe('Tasks', () => {
 
     test('an error that nobody foresaw is masked behind a request id', async () => {
       await tasks.sql('alter table tasks rename to hidden_tasks');
-      const answer = await tasks.gql('{ tasks { edges { cursor } } }', {}, as(manager.id)).finally(() => tasks.sql('alter table hidden_tasks rename to tasks'));
+      const answer = await tasks.gql('{ tasks { edges { cursor } } }', {}, as(manager.id));
+      await tasks.sql('alter table hidden_tasks rename to tasks');
       expect(codeOf(answer)).toBe('INTERNAL');
       expect(answer.errors?.[0]?.message).toMatch(/report request [0-9a-f]{32}$/);
       expect(JSON.stringify(answer)).not.toMatch(/hidden_tasks|relation|select|stack/i);

@@ -31,7 +31,7 @@ const services = new Map(Object.entries(file.services));
 const service = (name: string): ComposeService => services.get(name) ?? {};
 
 test('is a valid compose file', () => {
-  const ajv = new Ajv2019({ strict: false, allErrors: true });
+  const ajv = new Ajv2019({ strict: false, allErrors: true, logger: false });
   (addFormats as unknown as (instance: Ajv2019) => void)(ajv);
   ajv.addFormat('duration', /^(\d+(\.\d+)?(us|ms|s|m|h))+$/).addFormat('ports', true).addFormat('expose', true);
   // The schema's identifiers are in the manner of draft 4, which this validator refuses; its references don't need them.

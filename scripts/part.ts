@@ -24,6 +24,8 @@ export interface Part {
   isReady(): Promise<boolean>;
   /** Tried in this order; after the last one comes SIGKILL. */
   readonly stopSteps: readonly StopStep[];
+  /** The layers below are stopped when it has ended or this time has passed; default: only when it has ended. */
+  readonly headStartMs?: number;
   /** What a person should read of a line that the part wrote; `undefined`: nothing. */
   notice(line: string): string | undefined;
 }

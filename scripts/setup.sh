@@ -59,8 +59,12 @@ install_dependencies() {
   PATH=$(path_without_node_modules)
   command -v npm >/dev/null 2>&1 || fail 'npm is not in PATH.' 'Install Node 20 or later together with npm, then run this again.'
   # Warnings about engines are noise (npm may run under an old Node, the project does not); errors are shown.
-  npm ci --include=dev --include=optional --loglevel=error --no-audit --no-fund >&2 ||
+  # In the background, so that a signal is heeded at once and not when npm has finished.
+  npm ci --include=dev --include=optional --loglevel=error --no-audit --no-fund >&2 &
+  npm_process=$!
+  wait "$npm_process" ||
     fail 'npm ci failed, its error is above.' 'When it is about the network, check the connection and the registry (npm config get registry); then run this again.'
+  npm_process=
   PATH=$outer_path
   [ -x "$pinned_node" ] || fail "the dependencies hold no Node for this machine ($(uname -sm))." \
     'Linux on x64 or arm64 and macOS on arm64 have one; elsewhere use docker-compose.yml.'
@@ -136,6 +140,13 @@ everything_is_there() {
   dependencies_are_there && { [ "$needs_nats" = no ] || [ -n "${NATS_SERVER_BIN:-}" ] || find_nats_server; }
 }
 
+# What npm has left unfinished the next set-up deletes.
+stop_npm() {
+  [ -n "${npm_process:-}" ] || return 0
+  kill -KILL "$npm_process" 2>/dev/null || :
+  wait "$npm_process" 2>/dev/null || :
+}
+
 lock_holder() { readlink "$setup_lock" 2>/dev/null || :; }
 
 # One set-up at a time in a checkout (npm start and npm test at once). The lock is a link that names the process which
@@ -154,10 +165,11 @@ lock_setup() {
     told=yes
     sleep 1
   done
-  trap 'rm -f "$setup_lock"' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
-  trap 'exit 129' HUP
+  trap 'stop_npm; rm -f "$setup_lock"' EXIT
+  # A terminal signals us directly and npm passes the same signal on: the second one must not cut the clearing up short.
+  trap 'trap "" INT TERM HUP; exit 130' INT
+  trap 'trap "" INT TERM HUP; exit 143' TERM
+  trap 'trap "" INT TERM HUP; exit 129' HUP
 }
 
 unlock_setup() {

@@ -38,12 +38,15 @@ const NATS_USER = 'ates';
 const DEMO_PASSWORD_MIN_LENGTH = '5';
 const LOOPBACK = '127.0.0.1';
 
-/** How long each layer may take to stop: together, with the kills, under 5 s. */
+/** The gateway takes no more requests well within this; then the subgraphs may go. */
+const GATEWAY_HEAD_START_MS = 300;
+
+/** How long each layer may take to stop: together, with the kills, under 5 s. After a first start a service spends it on writing its compile cache, of which a part will do. */
 const STOP_STEPS = {
-  gateway: [{ signal: 'SIGTERM', patienceMs: 1_000 }],
-  subgraph: [{ signal: 'SIGTERM', patienceMs: 1_200 }],
+  gateway: [{ signal: 'SIGTERM', patienceMs: 1_700 }],
+  subgraph: [{ signal: 'SIGTERM', patienceMs: 1_500 }],
   nats: [{ signal: 'SIGTERM', patienceMs: 400 }],
-  postgres: [{ signal: 'SIGINT', patienceMs: 1_900 }, { signal: 'SIGQUIT', patienceMs: 200 }],
+  postgres: [{ signal: 'SIGINT', patienceMs: 1_700 }, { signal: 'SIGQUIT', patienceMs: 200 }],
 } satisfies Record<string, StopStep[]>;
 
 /** All parts of the stack: PostgreSQL, NATS, four subgraphs, the gateway. */
@@ -118,7 +121,8 @@ function gatewayPart(context: StackContext): Part {
     SUBGRAPH_SECRETS: list((name) => secrets.subgraphs[name].gatewaySecret),
   };
   const entry = join('gateway', 'src', 'main.ts');
-  return servicePart({ name: 'gateway', layer: 3, port: ports.gateway, host: config.host, entry, settings, stopSteps: STOP_STEPS.gateway }, context);
+  const part = servicePart({ name: 'gateway', layer: 3, port: ports.gateway, host: config.host, entry, settings, stopSteps: STOP_STEPS.gateway }, context);
+  return { ...part, headStartMs: GATEWAY_HEAD_START_MS };
 }
 
 interface Service {

@@ -3,6 +3,7 @@ import { join, relative, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type HeldDataDir, holdDataDir } from './data-dir.ts';
 import { provideDemoData } from './demo-data.ts';
+import { checkpoint } from './embedded-postgres.ts';
 import { chooseFreePorts, listenError } from './free-ports.ts';
 import { endLeftoverParts } from './leftover-parts.ts';
 import { provisionDatabases } from './provision-databases.ts';
@@ -71,6 +72,8 @@ async function bringUp(config: StackConfig, supervisor: Supervisor, stopping: St
   const { postgres, nats, services, superuserUrl } = stackParts({ config, secrets, ports, environment: process.env });
   if (isFirstStart) stackConsole.progress('postgres: making the data directory');
   await Promise.all([supervisor.start([postgres]).then(() => provision(superuserUrl, secrets)), supervisor.start([nats])]);
+  // New databases are many new files: written while the services start, they don't delay the first stop.
+  if (isFirstStart) void checkpoint(superuserUrl);
   stackConsole.progress(`starting ${services.map(({ name }) => name).join(', ')}`);
   await supervisor.start(services);
   const address = `http://${addressToCall(config.host)}:${ports.gateway}`;

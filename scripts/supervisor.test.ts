@@ -83,6 +83,14 @@ test('parts are stopped from the highest layer down, those of one layer together
   expect(printed).not.toContain('starting it again');
 });
 
+test('a part with a head start does not keep the lower layers from stopping longer than that, but those below them', async () => {
+  const noting = (name: string, afterMs = 0): string =>
+    `process.on('SIGTERM', () => setTimeout(() => { require('fs').appendFileSync(process.env.ORDER, '${name} '); process.exit(0) }, ${afterMs})); ${READY}`;
+  await supervisor.start([part('top', noting('top', 500), { layer: 2, headStartMs: 50 }), part('middle', noting('middle')), part('ground', noting('ground'), { layer: 0 })]);
+  await supervisor.stop();
+  expect(readFileSync(join(dataDir, 'order'), 'utf8')).toBe('middle top ground ');
+});
+
 test('a part that does not stop is killed after its patience', async () => {
   await supervisor.start([part('deaf', `process.on('SIGTERM', () => {}); ${READY}`, { stopSteps: [{ signal: 'SIGTERM', patienceMs: 200 }] })]);
   const pid = pidOf('deaf');

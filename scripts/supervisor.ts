@@ -1,5 +1,6 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningPart } from './leftover-parts.ts';
 import type { Part } from './part.ts';
 import { PartLog } from './part-log.ts';
@@ -35,9 +36,16 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#stopping = true;
     const layers = [...new Set(this.#runners.map(({ part }) => part.layer))].toSorted((a, b) => b - a);
+    const stopping: Promise<void>[] = [];
     for (const layer of layers) {
-      await Promise.all(this.#runners.filter(({ part }) => part.layer === layer).map((runner) => runner.stop()));
+      const runners = this.#runners.filter(({ part }) => part.layer === layer);
+      const ended = Promise.all(runners.map((runner) => runner.stop()));
+      stopping.push(ended.then(() => undefined));
+      const headStartMs = Math.max(...runners.map(({ part }) => part.headStartMs ?? Number.POSITIVE_INFINITY));
+      // Who needs no head start is waited for, and so is everything that has been let go before it.
+      await (Number.isFinite(headStartMs) ? Promise.race([ended, delay(headStartMs, undefined, { ref: false })]) : Promise.all(stopping));
     }
+    await Promise.all(stopping);
     rmSync(this.#file, { force: true });
   }
 

@@ -6,6 +6,8 @@ import { type RunningPostgres, startPostgres } from './embedded-postgres.ts';
 import { chooseFreePorts } from './free-ports.ts';
 
 const FOLDER_PREFIX = 'ates-test-postgres-';
+/** Temporary folders that begin like this go on with the id of the process that made them. */
+const OWNED_FOLDER = /^ates-(?:test-postgres|e2e)-(\d+)-/;
 
 // A test's data may be lost with the machine: no waiting for the disk.
 const FAST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300', log_statement: 'none' };
@@ -30,8 +32,8 @@ export async function startTestPostgres(): Promise<RunningPostgres> {
 
 function removeFoldersOfKilledRuns(): void {
   for (const name of readdirSync(tmpdir())) {
-    const pid = name.startsWith(FOLDER_PREFIX) ? Number.parseInt(name.slice(FOLDER_PREFIX.length), 10) : Number.NaN;
-    if (pid > 0 && !isRunning(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    const pid = OWNED_FOLDER.exec(name)?.[1];
+    if (pid !== undefined && !isRunning(Number(pid))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
 }
 

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { DomainError } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
 import { CloseCode, handleProtocols, type Server as ProtocolServer } from 'graphql-ws';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import { SOCKET_PAYLOAD_MAX_BYTES } from './limits.ts';
 
 /** What the protocol's hooks find about a socket in `context.extra`. */
@@ -77,7 +77,7 @@ function serve(webSocket: WebSocket, protocol: ProtocolServer<ClientSocket>, log
       close,
       onMessage: (handle) => {
         webSocket.on('message', (data) => {
-          handle(String(data)).catch(closeFor);
+          handle(textOf(data)).catch(closeFor);
         });
       },
     },
@@ -103,6 +103,11 @@ function cutWhenSilent(webSocket: WebSocket): () => void {
     return webSocket.ping();
   }, PING_INTERVAL_MS);
   return () => clearInterval(timer);
+}
+
+function textOf(data: RawData): string {
+  if (Array.isArray(data)) return Buffer.concat(data).toString();
+  return data instanceof ArrayBuffer ? Buffer.from(data).toString() : data.toString();
 }
 
 function refuseUpgrade(socket: Duplex, status: string): void {

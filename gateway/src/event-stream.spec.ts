@@ -57,6 +57,21 @@ describe('A stream of events', () => {
     expect(begun).toEqual([1, 2]);
   });
 
+  test('completes no event more after its reader left', async () => {
+    const begun: number[] = [];
+    const gate = Promise.withResolvers<string>();
+    const { sink, stream } = await startStream((event) => {
+      begun.push(event);
+      return gate.promise;
+    });
+    for (const event of [1, 2, 3, 4]) sink.event(event);
+    await stream.return?.();
+    gate.resolve('late');
+    await gate.promise;
+    await Promise.resolve();
+    expect(begun).toEqual([1, 2]);
+  });
+
   test('stops its source once, whoever ends it', async () => {
     const { sink, stream, stops } = await startStream();
     sink.end();

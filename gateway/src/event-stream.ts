@@ -33,19 +33,10 @@ interface Slot<Event, Result> {
   result: Promise<Result> | undefined;
 }
 
-/**
- * Delivers the results of a source's events in the order of the events, to one reader that asks for one at a time.
- * Bounded: a source that is faster than its reader ends the stream with a failure instead of filling the memory.
- * Unlike an async generator, `return()` takes effect at once, also while the reader waits for the next event.
- */
-export function createEventStream<Event, Result, Failure>(options: EventStreamOptions<Event, Result, Failure>): AsyncIterableIterator<Result> {
-  const { complete, atOnceMax, waitingMax, overflow } = options;
+/** Events in order, at most `atOnceMax` of which are being completed at a time. */
+function createPipeline<Event, Result>({ complete, atOnceMax }: Pick<EventStreamOptions<Event, Result, never>, 'complete' | 'atOnceMax'>) {
   const slots: Slot<Event, Result>[] = [];
   let running = 0;
-  let closed = false;
-  let ended: { readonly failure: StreamFailure<Failure> | null } | undefined;
-  let wake: () => void = () => {};
-
   const startWaiting = (): void => {
     for (const slot of slots) {
       if (running >= atOnceMax) return;
@@ -57,6 +48,34 @@ export function createEventStream<Event, Result, Failure>(options: EventStreamOp
       });
     }
   };
+  return {
+    size: () => slots.length,
+    add: (event: Event) => {
+      slots.push({ event, result: undefined });
+      startWaiting();
+    },
+    /** The result of the oldest event, undefined when there is none. */
+    oldest: () => slots[0]?.result,
+    removeOldest: () => void slots.shift(),
+    /** Completes nothing more: nobody is left to read it. */
+    clear: () => {
+      slots.length = 0;
+    },
+  };
+}
+
+/**
+ * Delivers the results of a source's events in the order of the events, to one reader that asks for one at a time.
+ * Bounded: a source that is faster than its reader ends the stream with a failure instead of filling the memory.
+ * Unlike an async generator, `return()` takes effect at once, also while the reader waits for the next event.
+ */
+export function createEventStream<Event, Result, Failure>(options: EventStreamOptions<Event, Result, Failure>): AsyncIterableIterator<Result> {
+  const { waitingMax, overflow } = options;
+  const pipeline = createPipeline(options);
+  let closed = false;
+  let ended: { readonly failure: StreamFailure<Failure> | null } | undefined;
+  let wake: () => void = () => {};
+
   const end = (failure: StreamFailure<Failure> | null): void => {
     ended ??= { failure };
     stop();
@@ -65,9 +84,8 @@ export function createEventStream<Event, Result, Failure>(options: EventStreamOp
   const sink: EventSink<Event, Failure> = {
     event: (event) => {
       if (ended !== undefined || closed) return;
-      if (slots.length >= waitingMax) return end(new StreamFailure(overflow()));
-      slots.push({ event, result: undefined });
-      startWaiting();
+      if (pipeline.size() >= waitingMax) return end(new StreamFailure(overflow()));
+      pipeline.add(event);
       wake();
     },
     fail: (failure) => end(new StreamFailure(failure)),
@@ -78,10 +96,10 @@ export function createEventStream<Event, Result, Failure>(options: EventStreamOp
   const next = async (): Promise<IteratorResult<Result>> => {
     for (;;) {
       if (closed) return { done: true, value: undefined };
-      const head = slots[0];
-      if (head?.result !== undefined) {
-        const value = await head.result;
-        slots.shift();
+      const oldest = pipeline.oldest();
+      if (oldest !== undefined) {
+        const value = await oldest;
+        pipeline.removeOldest();
         return closed ? { done: true, value: undefined } : { done: false, value };
       }
       if (ended !== undefined) {
@@ -96,6 +114,7 @@ export function createEventStream<Event, Result, Failure>(options: EventStreamOp
   };
   const close = async (): Promise<IteratorResult<Result>> => {
     closed = true;
+    pipeline.clear();
     stop();
     wake();
     return { done: true, value: undefined };

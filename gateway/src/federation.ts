@@ -7,7 +7,8 @@ import { GraphQLError, type GraphQLSchema } from 'graphql';
 import { subgraphEndpoints, type GatewayConfig, type SubgraphEndpoint } from './config.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type { OperationContext } from './operation-context.ts';
-import { createSubgraphClient, type SubgraphClient } from './subgraph-client.ts';
+import type { SubgraphClient } from './subgraph-client.ts';
+import { createSubgraphClients, type SubgraphClients } from './subgraph-clients.ts';
 import { readSupergraphFile, watchSupergraphFile } from './supergraph-file.ts';
 
 /** One supergraph, ready to plan and execute; a reload makes another. */
@@ -50,7 +51,8 @@ interface FederationParts {
  * Loads the supergraph from its file and again whenever the file changes: a bad one is logged and the one in force stays.
  * Apollo's gateway plans and executes queries and mutations; subscriptions are planned by the same planner.
  */
-export function createFederation({ config, metrics, logger }: FederationParts): Federation {
+export function createFederation(parts: FederationParts): Federation {
+  const { config, metrics, logger } = parts;
   // Apollo's gateway otherwise sends figures about itself to its maker.
   process.env['APOLLO_TELEMETRY_DISABLED'] = 'true';
 
@@ -67,25 +69,10 @@ export function createFederation({ config, metrics, logger }: FederationParts): 
     supergraphSdl: async ({ update }) => {
       const supergraphSdl = readSupergraphFile(config.supergraphFile);
       clients.use(subgraphEndpoints(supergraphSdl, config));
-      const stopWatching = watchSupergraphFile(config.supergraphFile, () => reload(update));
+      const stopWatching = watchSupergraphFile(config.supergraphFile, () => reload(parts, clients, update));
       return { supergraphSdl, cleanup: async () => stopWatching() };
     },
   });
-
-  const reload = (update: (supergraphSdl: string) => void): void => {
-    const before = clients.endpoints();
-    try {
-      const supergraphSdl = readSupergraphFile(config.supergraphFile);
-      clients.use(subgraphEndpoints(supergraphSdl, config));
-      update(supergraphSdl);
-      metrics.supergraphReloads.inc({ outcome: 'ok' });
-      logger.info({ subgraphs: clients.endpoints().map(({ name }) => name) }, 'the supergraph file changed and was loaded');
-    } catch (error) {
-      clients.use(before);
-      metrics.supergraphReloads.inc({ outcome: 'refused' });
-      logger.error({ err: error }, 'the supergraph file changed and cannot be used, the one before stays in force: run `npm run compose`');
-    }
-  };
 
   gateway.onSchemaLoadOrUpdate(({ apiSchema: schema }) => {
     const planner = gateway.__testing().queryPlanner as QueryPlanner;
@@ -132,33 +119,20 @@ export function settled(result: ExecutionResult): ExecutionResult {
   };
 }
 
-/** One client per subgraph, kept over reloads as long as its endpoint stays the same. */
-function createSubgraphClients(metrics: GatewayMetrics) {
-  const clients = new Map<string, SubgraphClient>();
-  const dataSources: Record<string, GraphQLDataSource> = Object.create(null) as Record<string, GraphQLDataSource>;
-  let endpoints: readonly SubgraphEndpoint[] = [];
-  return {
-    dataSources,
-    endpoints: () => endpoints,
-    use: (changed: readonly SubgraphEndpoint[]) => {
-      endpoints = changed;
-    },
-    inUse: () => endpoints.flatMap(({ name }) => clients.get(name) ?? []),
-    open: (name: string): GraphQLDataSource => {
-      const endpoint = endpoints.find((candidate) => candidate.name === name);
-      if (endpoint === undefined) throw new Error(`The supergraph names a subgraph ${name} that has no endpoint`);
-      const known = clients.get(name);
-      if (known?.url === endpoint.url) return known;
-      const client = createSubgraphClient(endpoint, metrics);
-      clients.set(name, client);
-      dataSources[name] = client;
-      void known?.close();
-      return client;
-    },
-    close: async () => {
-      await Promise.all([...clients.values()].map((client) => client.close()));
-    },
-  };
+/** Puts the file's supergraph in force, or leaves everything as it was and says why. */
+function reload({ config, metrics, logger }: FederationParts, clients: SubgraphClients, update: (supergraphSdl: string) => void): void {
+  const before = clients.endpoints();
+  try {
+    const supergraphSdl = readSupergraphFile(config.supergraphFile);
+    clients.use(subgraphEndpoints(supergraphSdl, config));
+    update(supergraphSdl);
+    metrics.supergraphReloads.inc({ outcome: 'ok' });
+    logger.info({ subgraphs: clients.endpoints().map(({ name }) => name) }, 'the supergraph file changed and was loaded');
+  } catch (error) {
+    clients.use(before);
+    metrics.supergraphReloads.inc({ outcome: 'refused' });
+    logger.error({ err: error }, 'the supergraph file changed and cannot be used, the one before stays in force: run `npm run compose`');
+  }
 }
 
 /** Apollo's gateway tells at info what this one tells in its own words. */

@@ -10,10 +10,11 @@ import type { Logger } from '@ates/service-kit/logger';
 import { GraphQLError } from 'graphql';
 import type { Federation } from './federation.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
-import { limitRules, parseLimits } from './limits.ts';
+import { parseLimits } from './limits.ts';
 import type { OperationContext } from './operation-context.ts';
 import { logFailure } from './operation-log.ts';
 import { outcomeOf, presentError } from './present-error.ts';
+import { gatewayRules } from './validation-rules.ts';
 
 export type GraphQLServer = ApolloServer<OperationContext>;
 
@@ -34,7 +35,7 @@ export function createGraphQLServer({ federation, metrics, logger }: GraphQLServ
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
     parseOptions: parseLimits,
-    validationRules: [...limitRules],
+    validationRules: [...gatewayRules],
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
     formatError: (formatted, error) => presentError(formatted, error, logger),

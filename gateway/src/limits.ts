@@ -1,6 +1,4 @@
-import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
-import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
-import { GraphQLError, type ASTVisitor, type ParseOptions, type ValidationContext, type ValidationRule } from 'graphql';
+import type { ParseOptions } from 'graphql';
 
 /** Everything a client may send has a bound; the same ones hold for HTTP and for sockets. */
 export const BODY_MAX_BYTES = 256 * 1024;
@@ -25,30 +23,3 @@ export const EVENTS_AT_ONCE_MAX = 4;
 export const PLANS_MAX = 1_000;
 
 export const parseLimits: ParseOptions = { maxTokens: TOKENS_MAX };
-
-/** Validation rules that refuse operations which are nested too deep or repeat fields under too many aliases. */
-export const limitRules: readonly ValidationRule[] = [
-  asValidationRule(
-    maxDepthRule({
-      n: DEPTH_MAX,
-      flattenFragments: true,
-      propagateOnRejection: false,
-      onReject: [reporting(`The operation is nested deeper than ${DEPTH_MAX} levels: ask for less at once`)],
-    }),
-  ),
-  asValidationRule(
-    maxAliasesRule({
-      n: ALIASES_MAX,
-      propagateOnRejection: false,
-      onReject: [reporting(`The operation has more than ${ALIASES_MAX} aliases: ask for less at once`)],
-    }),
-  ),
-];
-
-function reporting(message: string): (context: ValidationContext | null) => void {
-  return (context) => context?.reportError(new GraphQLError(message));
-}
-
-function asValidationRule(rule: (context: ValidationContext) => object): ValidationRule {
-  return (context) => rule(context) as ASTVisitor;
-}

@@ -5,7 +5,6 @@ import {
   getOperationAST,
   getVariableValues,
   GraphQLError,
-  Kind,
   OperationTypeNode,
   parse,
   specifiedRules,
@@ -13,11 +12,11 @@ import {
   type DocumentNode,
   type GraphQLSchema,
   type OperationDefinitionNode,
-  type SelectionSetNode,
 } from 'graphql';
 import { createBoundedCache } from './bounded-cache.ts';
 import type { Federation, LoadedSupergraph } from './federation.ts';
-import { limitRules, parseLimits, PLANS_MAX } from './limits.ts';
+import { parseLimits, PLANS_MAX } from './limits.ts';
+import { gatewayRules } from './validation-rules.ts';
 
 /** An operation that came over a socket, parsed and valid under one supergraph. */
 export interface PreparedOperation {
@@ -73,14 +72,9 @@ export function variableErrors(schema: GraphQLSchema, operation: OperationDefini
 }
 
 function prepare(supergraph: LoadedSupergraph, query: string, operationName: string | null | undefined): PreparedOperation | readonly GraphQLError[] {
-  let document: DocumentNode;
-  try {
-    document = parse(query, parseLimits);
-  } catch (error) {
-    if (!(error instanceof GraphQLError)) throw error;
-    return [refusal(error, 'GRAPHQL_PARSE_FAILED')];
-  }
-  const problems = validate(supergraph.schema, document, [...specifiedRules, ...limitRules]);
+  const document = orErrors(() => parse(query, parseLimits));
+  if (Array.isArray(document)) return document.map((problem) => refusal(problem, 'GRAPHQL_PARSE_FAILED'));
+  const problems = orErrors(() => validate(supergraph.schema, document, [...specifiedRules, ...gatewayRules]));
   if (problems.length > 0) return problems.map((problem) => refusal(problem, 'GRAPHQL_VALIDATION_FAILED'));
   const operation = getOperationAST(document, operationName);
   if (operation === null || operation === undefined) {
@@ -88,10 +82,6 @@ function prepare(supergraph: LoadedSupergraph, query: string, operationName: str
     return [refusal(new GraphQLError(problem), 'OPERATION_RESOLUTION_FAILURE')];
   }
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) return { supergraph, document, operation, subscription: null };
-  if (rootIsConditional(operation.selectionSet, document)) {
-    const problem = 'The root field of a subscription cannot have @skip or @include: decide in the client whether to subscribe';
-    return [refusal(new GraphQLError(problem), 'GRAPHQL_VALIDATION_FAILED')];
-  }
   return { supergraph, document, operation, subscription: planSubscription(supergraph, document, operationName) };
 }
 
@@ -104,17 +94,13 @@ function planSubscription({ planner, apiSchema }: LoadedSupergraph, document: Do
   return { primary, perEvent: { kind: 'QueryPlan', node: perEvent } };
 }
 
-/** Such a subscription might have no field at all: the specification forbids it, the validation of graphql-js 16 does not. */
-function rootIsConditional(selectionSet: SelectionSetNode, document: DocumentNode): boolean {
-  return selectionSet.selections.some((selection) => {
-    if (selection.directives?.some(({ name }) => name.value === 'skip' || name.value === 'include') === true) return true;
-    if (selection.kind === Kind.INLINE_FRAGMENT) return rootIsConditional(selection.selectionSet, document);
-    if (selection.kind === Kind.FIELD) return false;
-    const fragment = document.definitions.find(
-      (definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === selection.name.value,
-    );
-    return fragment?.kind === Kind.FRAGMENT_DEFINITION && rootIsConditional(fragment.selectionSet, document);
-  });
+function orErrors<Result>(work: () => Result): Result | GraphQLError[] {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof GraphQLError) return [error];
+    throw error;
+  }
 }
 
 function refusal({ message, nodes, source, positions }: GraphQLError, reason?: string): GraphQLError {

@@ -3,7 +3,7 @@ import { errorCodeOf, type ErrorCode } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
 import { maskError } from '@ates/service-kit/subgraph-server';
 import { currentTrace } from '@ates/service-kit/trace-context';
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import type { GraphQLError, GraphQLFormattedError } from 'graphql';
 
 /** Codes of the protocol of automatic persisted queries: clients act on them. */
 const PERSISTED_QUERY_CODES = ['PERSISTED_QUERY_NOT_FOUND', 'PERSISTED_QUERY_NOT_SUPPORTED'];
@@ -38,7 +38,10 @@ export function presentErrors(errors: readonly GraphQLError[], logger: Logger): 
 
 /** The code that an answer's outcome is counted and logged under. */
 export function outcomeOf(errors: readonly GraphQLFormattedError[] | undefined): string {
-  return errors === undefined || errors.length === 0 ? 'ok' : String(errors[0]?.extensions?.['code'] ?? 'INTERNAL');
+  const first = errors?.[0];
+  if (first === undefined) return 'ok';
+  const code = first.extensions?.['code'];
+  return typeof code === 'string' ? code : 'INTERNAL';
 }
 
 function withoutKnownCode(formatted: GraphQLFormattedError, error: unknown, logger: Logger): GraphQLFormattedError {

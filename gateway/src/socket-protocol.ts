@@ -72,7 +72,7 @@ export function createSocketProtocol(parts: SocketProtocolParts): Server<ClientS
       return subscriptions.start(subscription, plan) as never;
     },
     // Errors are formatted already, where they arose.
-    onNext: (_socket, _id, _payload, _args, result) => result,
+    onNext: (...[, , , , result]) => result,
     onError: (_socket, _id, _payload, errors) => formattedErrors(errors, logger),
   });
 }

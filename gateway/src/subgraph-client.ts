@@ -100,7 +100,7 @@ function readAnswer({ status, body }: HttpAnswer): SubgraphAnswer | FetchFailure
   if (!hasData && !(Array.isArray(errors) && errors.length > 0 && errors.every(isError))) {
     return data === null ? { data } : badAnswer(status, 'is not a GraphQL answer');
   }
-  return parsed as SubgraphAnswer;
+  return parsed;
 }
 
 function isError(error: unknown): boolean {

@@ -56,7 +56,7 @@ export function createSubscriptions({ federation, upstream, metrics, logger }: S
   const complete = async (subscription: Subscription, plan: SubscriptionPlan, event: SubgraphAnswer): Promise<EventResult> => {
     const startedAt = performance.now();
     const context: OperationContext = { ...subscription.context, fetchFailures: [], event };
-    const result = await runInTrace(context.trace, () => completeEvent(serviceMap, subscription, plan, context, logger));
+    const result = await runInTrace(context.trace, () => completeEvent({ serviceMap, logger }, { ...subscription, context }, plan));
     metrics.eventSeconds.observe((performance.now() - startedAt) / 1_000);
     const outcome = outcomeOf(result.errors);
     metrics.events.inc({ outcome });
@@ -107,11 +107,9 @@ export function createSubscriptions({ federation, upstream, metrics, logger }: S
 }
 
 async function completeEvent(
-  serviceMap: ServiceMap,
-  { prepared, variables }: Subscription,
+  { serviceMap, logger }: { readonly serviceMap: ServiceMap; readonly logger: Logger },
+  { prepared, variables, context }: Subscription,
   plan: SubscriptionPlan,
-  context: OperationContext,
-  logger: Logger,
 ): Promise<EventResult> {
   const { supergraph, document, operation } = prepared;
   const fragments = document.definitions.filter((definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION);
@@ -121,7 +119,7 @@ async function completeEvent(
         plan.perEvent,
         serviceMap,
         { request: { variables }, context, metrics: {}, logger } as never,
-        { schema: supergraph.schema, operation, fragments: Object.fromEntries(fragments.map((fragment) => [fragment.name.value, fragment])) } as never,
+        { schema: supergraph.schema, operation, fragments: Object.fromEntries(fragments.map((fragment) => [fragment.name.value, fragment])) },
         supergraph.supergraphSchema,
         supergraph.apiSchema,
       ),

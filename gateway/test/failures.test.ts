@@ -116,6 +116,14 @@ describe('A subgraph that answers badly', () => {
     expect(result.errors).toEqual([{ message: 'Sign in again', path: ['book', 'rating'], extensions: { code: 'UNAUTHENTICATED' } }]);
   });
 
+  test('with null where the schema allows none gives the field an error', async () => {
+    const { query } = await withReviews((_, response) => response.end('{"data":{"_entities":[{"reviews":null}]}}'));
+    const result = await query('{ book(id: "b1") { title reviews { stars } } whoami }');
+    expect(result.data).toEqual({ book: null, whoami: 'ann' });
+    expect(result.errors).toEqual([{ message: expect.any(String), path: ['book', 'reviews'], extensions: { code: 'INTERNAL', requestId: expect.any(String) } }]);
+    expect(result.text).not.toContain('valueCompletion');
+  });
+
   test('once because a kept connection ended is asked again, when it was a query', async () => {
     let asked = 0;
     const { query } = await withReviews((request, response) => {

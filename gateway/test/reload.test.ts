@@ -52,10 +52,15 @@ describe('A changed supergraph file', () => {
     ['a schema without subgraphs', async () => 'type Query { hello: String }'],
     ['empty', async () => ''],
     ['a supergraph with a broken join', async () => original.replaceAll('graph: BOOKS', 'graph: NOWHERE')],
+    ['a broken one of fewer subgraphs', async () => 'enum join__Graph { BOOKS @join__graph(name: "books", url: "") } type Query { hello: String }'],
     ['one with a subgraph that has no secret', async () => stack.compose({ fines: 'type Query { fines: Int }' })],
   ])('that is %s is refused with a log line, and the one before stays', async (_what, content) => {
     await writeFile(stack.supergraphFile, await content());
     expect(await logged('the supergraph file changed and cannot be used')).toMatchObject({ level: 'error' });
     expect((await stack.query('{ book(id: "b1") { pages reviews { stars } } }')).data).toEqual({ book: { pages: 100, reviews: [{ stars: 5 }] } });
+    const subscriber = subscribe(await stack.socketClient(), { query: 'subscription { counted }' });
+    await eventually('the subscription at the subgraph', () => stack.subgraphs.reviews.events.listenerCount('counted') === 1);
+    subscriber.unsubscribe();
+    await eventually('no subscription at the subgraph', () => stack.subgraphs.reviews.events.listenerCount('counted') === 0);
   });
 });

@@ -192,7 +192,9 @@ export function maskError(formatted: GraphQLFormattedError, error: unknown, logg
     if (known === undefined || known === 'INTERNAL_SERVER_ERROR') {
       if (formatted.path === undefined) return { message: cause.message, ...where, extensions: { code: 'BAD_USER_INPUT' } };
     } else {
-      return { message: cause.message, ...where, extensions: { ...cause.extensions, ...requestErrorCode(known) } };
+      // `http` tells Apollo Server which status to answer with; it is no part of the answer.
+      const { http: _status, ...extensions } = cause.extensions;
+      return { message: cause.message, ...where, extensions: { ...extensions, ...requestErrorCode(known) } };
     }
   }
   const requestId = currentTrace()?.traceId;

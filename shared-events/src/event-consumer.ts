@@ -18,17 +18,24 @@ export interface EventLogger {
 /** Runs after the commit of the batch, for what is only a hint; errors in it are logged, never retried. */
 export type AfterCommit = () => void | Promise<void>;
 
-export interface ConsumerOptions<Transaction> {
+export interface ConsumerOptions {
   /** Whose events. */
   readonly producer: Producer;
   /** The consuming service: its durable position in the stream has this name. */
   readonly durable: string;
+  /**
+   * Which of its events, as a NATS subject pattern; default all. A pattern takes all events of an aggregate or none,
+   * else the versions it lets through have gaps.
+   */
+  readonly subjects?: string;
+  /** How long to gather events before a batch is applied, in ms; default 0. For readers whom a moment costs nothing. */
+  readonly lingerMs?: number;
   readonly nats: NatsConnection;
   readonly logger: EventLogger;
   /** One database transaction, committed when the work resolves. */
-  readonly transaction: <Result>(work: (transaction: Transaction, sql: RunSql) => Promise<Result>) => Promise<Result>;
+  readonly transaction: <Result>(work: (sql: RunSql) => Promise<Result>) => Promise<Result>;
   /** Applies events in their order, inside the transaction; must write through it only. */
-  readonly react: (events: readonly PublishedAtesEvent[], transaction: Transaction, sql: RunSql) => Promise<AfterCommit | void>;
+  readonly react: (events: readonly PublishedAtesEvent[], sql: RunSql) => Promise<AfterCommit | void>;
 }
 
 export interface EventConsumer {
@@ -49,7 +56,7 @@ const RETRY_MAX_MS = 5_000;
  * 500 events, and the messages are acknowledged after its commit. A failed batch is retried in place with growing
  * pauses, so nothing is overtaken; a message that can't be read is parked and the rest goes on.
  */
-export function startConsumer<Transaction>(options: ConsumerOptions<Transaction>): EventConsumer {
+export function startConsumer(options: ConsumerOptions): EventConsumer {
   const stopped = new AbortController();
   const state = { failure: null as string | null };
   const running = (async () => {
@@ -74,7 +81,7 @@ export function startConsumer<Transaction>(options: ConsumerOptions<Transaction>
 }
 
 /** Opens the durable consumer; waits for a stream that its producer has not made yet. */
-async function attach<Transaction>({ producer, durable, nats }: ConsumerOptions<Transaction>, stopped: AbortSignal): Promise<ConsumerMessages | null> {
+async function attach({ producer, durable, nats, subjects }: ConsumerOptions, stopped: AbortSignal): Promise<ConsumerMessages | null> {
   const manager = await jetstreamManager(nats);
   const stream = streamOf(producer);
   while (!(await exists(() => manager.streams.info(stream)))) {
@@ -83,6 +90,7 @@ async function attach<Transaction>({ producer, durable, nats }: ConsumerOptions<
   }
   await manager.consumers.add(stream, {
     durable_name: durable,
+    ...(subjects !== undefined && { filter_subject: subjects }),
     ack_policy: AckPolicy.Explicit,
     ack_wait: nanos(ACK_WAIT_MS),
     deliver_policy: DeliverPolicy.All,
@@ -92,8 +100,8 @@ async function attach<Transaction>({ producer, durable, nats }: ConsumerOptions<
   return consumer.consume({ max_messages: BATCH_MAX_EVENTS, abort_on_missing_resource: true });
 }
 
-async function consume<Transaction>(
-  options: ConsumerOptions<Transaction>,
+async function consume(
+  options: ConsumerOptions,
   messages: ConsumerMessages,
   stopped: AbortSignal,
   state: { failure: string | null },
@@ -118,6 +126,7 @@ async function consume<Transaction>(
     while (!stopped.aborted && !(ended && queue.length === 0)) {
       await wake.promise;
       wake = Promise.withResolvers<void>();
+      if (options.lingerMs !== undefined && queue.length < BATCH_MAX_EVENTS) await pause(options.lingerMs, stopped);
       while (queue.length > 0 && !stopped.aborted) {
         await applyInPlace(options, queue.splice(0, BATCH_MAX_EVENTS), stopped, state);
       }
@@ -129,8 +138,8 @@ async function consume<Transaction>(
 }
 
 /** Applies a batch, again and again until it is done or the consumer stops; what was not acknowledged then comes again. */
-async function applyInPlace<Transaction>(
-  options: ConsumerOptions<Transaction>,
+async function applyInPlace(
+  options: ConsumerOptions,
   batch: readonly JsMsg[],
   stopped: AbortSignal,
   state: { failure: string | null },
@@ -149,13 +158,13 @@ async function applyInPlace<Transaction>(
   }
 }
 
-async function applyBatch<Transaction>(options: ConsumerOptions<Transaction>, batch: readonly JsMsg[]): Promise<void> {
+async function applyBatch(options: ConsumerOptions, batch: readonly JsMsg[]): Promise<void> {
   const { producer, transaction, react, logger } = options;
   const { events, unreadable } = readBatch(streamOf(producer), batch);
-  const afterCommit = await transaction(async (tx, sql) => {
+  const afterCommit = await transaction(async (sql) => {
     await parkMessages(sql, unreadable);
     const admitted = events.length === 0 ? [] : await admitEvents(sql, `/${producer}`, events);
-    return admitted.length === 0 ? undefined : react(admitted, tx, sql);
+    return admitted.length === 0 ? undefined : react(admitted, sql);
   });
   for (const message of batch) message.ack();
   for (const { streamSeq, reason } of unreadable) logger.error({ producer, streamSeq, reason }, 'an event could not be read and was parked');
@@ -180,7 +189,7 @@ function readBatch(stream: string, batch: readonly JsMsg[]): { events: Published
   return { events, unreadable };
 }
 
-function describe<Transaction>({ producer }: ConsumerOptions<Transaction>, error: unknown): string {
+function describe({ producer }: ConsumerOptions, error: unknown): string {
   return `events of ${producer} are not being applied: ${error instanceof Error ? error.message : String(error)}`;
 }
 

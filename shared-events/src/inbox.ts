@@ -24,7 +24,8 @@ export const INBOX_TABLES = [
 
 interface Arrival {
   readonly fresh: readonly string[];
-  readonly known: Readonly<Record<string, number>>;
+  /** Of each aggregate: the version known before this batch, and the one after it that has been written already. */
+  readonly versions: Readonly<Record<string, { readonly known: number; readonly written: number }>>;
   readonly waiting: readonly PublishedAtesEvent[];
 }
 
@@ -38,48 +39,62 @@ export interface Sequenced {
   readonly versions: ReadonlyMap<string, number>;
 }
 
-// One round trip: remembers the batch's ids, tells which were new, locks the aggregates and tells their versions.
+// One round trip: remembers the batch's ids, tells which were new, locks the aggregates and tells their versions. Where an
+// aggregate's versions go on without a gap, as nearly always, it also writes the new one; `settle` mends the rest.
 const ARRIVE = `
   with arrived as (
-    select event_id, aggregate_id from unnest($2::uuid[], $3::uuid[]) as event (event_id, aggregate_id)
+    select * from unnest($2::uuid[], $3::uuid[], $4::int[]) as event (event_id, aggregate_id, version)
   ), fresh as (
     insert into inbox (event_id) select distinct event_id from arrived order by event_id
     on conflict do nothing returning event_id
-  ), known as (
-    insert into inbox_versions as known (source, aggregate_id, version)
-    select distinct $1, aggregate_id, 0 from arrived order by aggregate_id
-    on conflict (source, aggregate_id) do update set version = known.version returning aggregate_id, version
+  ), aggregate as (
+    select aggregate_id, min(version) as first, max(version) as last, max(version) - min(version) + 1 = count(distinct version) as gapless
+    from arrived group by aggregate_id
+  ), reached as (
+    insert into inbox_versions as seen (source, aggregate_id, version)
+    select $1, aggregate_id, case when gapless and first = 1 then last else 0 end from aggregate order by aggregate_id
+    on conflict (source, aggregate_id) do update set version = (
+      select case when gapless and first <= seen.version + 1 then greatest(last, seen.version) else seen.version end
+      from aggregate where aggregate.aggregate_id = seen.aggregate_id
+    )
+    returning aggregate_id, coalesce(old.version, 0) as known, new.version as written
   )
   select
     (select coalesce(json_agg(event_id), '[]') from fresh) as fresh,
-    (select coalesce(json_object_agg(aggregate_id, version), '{}') from known) as known,
+    (select coalesce(json_object_agg(aggregate_id, json_build_object('known', known, 'written', written)), '{}') from reached) as versions,
     (select coalesce(json_agg(event order by version), '[]') from inbox_waiting
-      where source = $1 and aggregate_id in (select aggregate_id from arrived)) as waiting`;
+      where source = $1 and aggregate_id in (select aggregate_id from aggregate)) as waiting`;
 
 /**
  * Admits a batch of one producer's events into the caller's transaction, which must also hold their effects.
  * @returns the events to apply, in order: never one twice, never one before its aggregate's earlier ones
  */
 export async function admitEvents(sql: RunSql, source: string, batch: readonly PublishedAtesEvent[]): Promise<readonly PublishedAtesEvent[]> {
-  const [arrival] = await sql<Arrival>(ARRIVE, [source, batch.map(({ id }) => id), batch.map(({ subject }) => subject)]);
+  const [arrival] = await sql<Arrival>(ARRIVE, [
+    source,
+    batch.map(({ id }) => id),
+    batch.map(({ subject }) => subject),
+    batch.map(({ data }) => data.version),
+  ]);
   if (arrival === undefined) throw new Error('The inbox answered nothing');
   const fresh = new Set(arrival.fresh);
   const sequenced = sequenceEvents(
     batch.filter(({ id }) => fresh.delete(id)),
     arrival.waiting,
-    new Map(Object.entries(arrival.known)),
+    new Map(Object.entries(arrival.versions).map(([aggregateId, { known }]) => [aggregateId, known])),
   );
-  await settle(sql, source, arrival.waiting, sequenced);
+  await settle(sql, source, arrival, sequenced);
   return sequenced.apply;
 }
 
-async function settle(sql: RunSql, source: string, waited: readonly PublishedAtesEvent[], { apply, wait, versions }: Sequenced): Promise<void> {
-  if (apply.length > 0) {
+async function settle(sql: RunSql, source: string, { versions: arrived, waiting: waited }: Arrival, { apply, wait, versions }: Sequenced): Promise<void> {
+  const unwritten = [...versions].filter(([aggregateId, version]) => arrived[aggregateId]?.written !== version);
+  if (unwritten.length > 0) {
     await sql(
       `update inbox_versions set version = reached.version
        from unnest($2::uuid[], $3::int[]) as reached (aggregate_id, version)
        where source = $1 and inbox_versions.aggregate_id = reached.aggregate_id`,
-      [source, [...versions.keys()], [...versions.values()]],
+      [source, unwritten.map(([aggregateId]) => aggregateId), unwritten.map(([, version]) => version)],
     );
   }
   const applied = new Set(apply);

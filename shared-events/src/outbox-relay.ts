@@ -46,6 +46,10 @@ const UNPUBLISHED = `
     )::text as envelope
   from outbox where published_at is null order by seq limit $2`;
 
+const MARK_PUBLISHED = `
+  update outbox set published_at = now(), stream_seq = ack.stream_seq
+  from unnest($1::bigint[], $2::bigint[]) as ack (seq, stream_seq) where outbox.seq = ack.seq`;
+
 /**
  * Moves a producer's events from its outbox to its stream, in order. Any number of relays may run for a database;
  * the one that holds the lock works, the others stand by and ask again each second.
@@ -125,18 +129,15 @@ async function becomeLeader(session: Client, stopped: AbortSignal): Promise<bool
 
 /** Publishes the oldest unpublished events, all under way at once, and marks those acknowledged up to the first that was not. */
 async function publishBatch(session: Client, stream: JetStreamClient, producer: Producer): Promise<number> {
-  const { rows } = await session.query<OutboxRow>(UNPUBLISHED, [producer, BATCH_MAX_EVENTS]);
+  const { rows } = await session.query<OutboxRow>({ name: 'unpublished', text: UNPUBLISHED, values: [producer, BATCH_MAX_EVENTS] });
   if (rows.length === 0) return 0;
   const acks = await Promise.allSettled(
     rows.map((row) => stream.publish(row.nats_subject, row.envelope, { msgID: row.id, expect: { streamName: streamOf(producer) } })),
   );
   const firstFailed = acks.findIndex(({ status }) => status === 'rejected');
   const published = firstFailed === -1 ? rows : rows.slice(0, firstFailed);
-  await session.query(
-    `update outbox set published_at = now(), stream_seq = ack.stream_seq
-     from unnest($1::bigint[], $2::bigint[]) as ack (seq, stream_seq) where outbox.seq = ack.seq`,
-    [published.map(({ seq }) => seq), acks.slice(0, published.length).map((ack) => (ack.status === 'fulfilled' ? ack.value.seq : null))],
-  );
+  const streamSeqs = acks.slice(0, published.length).map((ack) => (ack.status === 'fulfilled' ? ack.value.seq : null));
+  await session.query({ name: 'mark_published', text: MARK_PUBLISHED, values: [published.map(({ seq }) => seq), streamSeqs] });
   const failed = acks[firstFailed];
   if (failed?.status === 'rejected') throw failed.reason;
   return rows.length;

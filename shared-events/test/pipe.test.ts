@@ -57,11 +57,11 @@ describe('the event pipe, on a real PostgreSQL and a real NATS', () => {
     rmSync(storeDir, { recursive: true, force: true });
   });
 
-  const transaction = async <Result>(work: (client: pg.PoolClient, sql: RunSql) => Promise<Result>): Promise<Result> => {
+  const transaction = async <Result>(work: (sql: RunSql) => Promise<Result>): Promise<Result> => {
     const client = await pool.connect();
     try {
       await client.query('begin');
-      const result = await work(client, async (text, params = []) => (await client.query(text, [...params])).rows);
+      const result = await work(async (text, params = []) => (await client.query(text, [...params])).rows);
       await client.query('commit');
       return result;
     } catch (error) {
@@ -75,22 +75,22 @@ describe('the event pipe, on a real PostgreSQL and a real NATS', () => {
     const data = { version, assignmentNumber: 1, assigneeId: aggregateId, businessDay: '2026-11-20', completedAt: new Date().toISOString() };
     return newEvent(taskCompletedV1, aggregateId, data, { time: new Date(), traceparent: TRACEPARENT });
   };
-  const record = (...events: ReturnType<typeof happened>[]) => transaction((_client, sql) => recordEvents(sql, events));
+  const record = (...events: ReturnType<typeof happened>[]) => transaction((sql) => recordEvents(sql, events));
   const relay = () => running.push(startRelay({ producer: 'tasks', databaseUrl: database.url, nats: connection, logger: SILENT }));
-  const consumer = (react?: (events: readonly PublishedAtesEvent[], client: pg.PoolClient) => Promise<void>): EventConsumer => {
-    const started = startConsumer<pg.PoolClient>({
+  const consumer = (react?: (events: readonly PublishedAtesEvent[]) => Promise<void>): EventConsumer => {
+    const started = startConsumer({
       producer: 'tasks',
       durable: 'pipe',
       nats: connection,
       logger: SILENT,
       transaction,
-      react: async (events, client, sql) => {
+      react: async (events, sql) => {
         await sql('insert into effects (aggregate_id, version, event_id) select * from unnest($1::uuid[], $2::int[], $3::uuid[])', [
           events.map(({ subject }) => subject),
           events.map(({ data }) => data.version),
           events.map(({ id }) => id),
         ]);
-        await react?.(events, client);
+        await react?.(events);
       },
     });
     running.push(started);
@@ -121,7 +121,7 @@ describe('the event pipe, on a real PostgreSQL and a real NATS', () => {
     consumer();
     const lost = happened(uuidv7(), 1);
     await expect(
-      transaction(async (_client, sql) => {
+      transaction(async (sql) => {
         await recordEvents(sql, [lost]);
         throw new Error('changed my mind');
       }),

@@ -25,8 +25,8 @@ export interface Canned {
   readonly events: EventEmitter;
   /** Variables that subscriptions were started with. */
   readonly subscribed: Record<string, unknown>[];
-  /** Awaited by `Reader.name` before it answers. */
-  beforeName: ((id: string) => Promise<void>) | undefined;
+  /** Awaited by `Reader.name` and `Query.review` before they answer. */
+  beforeAnswer: ((id: string) => Promise<void>) | undefined;
 }
 
 export interface RunningSubgraph extends Canned {
@@ -133,7 +133,12 @@ function reviewResolvers(canned: Canned): Resolvers {
         return 4.5;
       },
     },
-    Query: { review: (_: unknown, { id }: { id: string }) => review(id) },
+    Query: {
+      review: async (_: unknown, { id }: { id: string }) => {
+        await canned.beforeAnswer?.(id);
+        return review(id);
+      },
+    },
     Subscription: {
       reviewAdded: subscribe('reviewAdded'),
       reviewRemoved: subscribe('reviewRemoved', ({ viewer }) => withRole(viewer, 'LIBRARIAN')),
@@ -148,7 +153,7 @@ function readerResolvers(canned: Canned): Resolvers {
     Reader: {
       __resolveReference: ({ id }: { id: string }) => reader(id),
       name: async ({ id }: { id: string }) => {
-        await canned.beforeName?.(id);
+        await canned.beforeAnswer?.(id);
         return `name of ${id}`;
       },
       email: ({ id }: { id: string }, _: unknown, { viewer }: Context) => {
@@ -184,7 +189,7 @@ function eventsOf(events: EventEmitter, name: string): AsyncIterableIterator<unk
 
 /** Starts one subgraph of the library on a free port of this machine. */
 export async function startLibrarySubgraph(name: LibrarySubgraph, { jwksUrl, secret }: { jwksUrl: string; secret: string }): Promise<RunningSubgraph> {
-  const canned: Canned = { requests: [], upgrades: [], events: new EventEmitter().setMaxListeners(0), subscribed: [], beforeName: undefined };
+  const canned: Canned = { requests: [], upgrades: [], events: new EventEmitter().setMaxListeners(0), subscribed: [], beforeAnswer: undefined };
   const resolvers = { books: () => bookResolvers(), reviews: () => reviewResolvers(canned), readers: () => readerResolvers(canned) }[name]();
   const open = async (port: number): Promise<RunningHttpServer> => {
     const app = createHttpApp(createHealth(), createMetrics(name));

@@ -27,9 +27,3 @@ export async function copyTasks(sql: Sql, tasks: readonly (TaskLabel & { readonl
     [latest.map(({ id }) => id), latest.map(({ number }) => number), latest.map(({ ticket }) => ticket), latest.map(({ title }) => title)],
   );
 }
-
-/** The copies of these tasks, by id; unknown ones are left out. */
-export async function taskLabels(sql: Sql, taskIds: readonly string[]): Promise<Map<string, TaskLabel>> {
-  const rows = await sql<TaskLabel & { task_id: string }>('select task_id, number, ticket, title from task_copies where task_id = any($1::uuid[])', [taskIds]);
-  return new Map(rows.map(({ task_id, ...label }) => [task_id, label]));
-}

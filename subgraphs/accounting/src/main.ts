@@ -59,12 +59,12 @@ runService(logger, async (lifecycle) => {
   health.add('outbox relay', relay.check);
 
   const rules = { clock, random: (min: number, max: number) => randomInt(min, max + 1) };
-  const pipe = { durable: 'accounting', nats, logger, transaction: database.transaction };
-  const users = startConsumer({ ...pipe, producer: 'users', react: (events, _em, sql) => reactToUsers(sql, events) });
+  const pipe = { durable: 'accounting', nats, logger, transaction: database.sqlTransaction };
+  const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(sql, events) });
   const tasks = startConsumer({
     ...pipe,
     producer: 'tasks',
-    react: async (events, _em, sql) => {
+    react: async (events, sql) => {
       const posted = await reactToTasks(rules, sql, events);
       return () => live.announce(posted);
     },

@@ -31,22 +31,28 @@ interface IdentifiedEntry extends Entry {
 }
 
 /**
- * Posts to the ledger, inside the caller's transaction, in a few statements however many postings there are. What was
+ * Posts to the ledger, inside the caller's transaction, in two statements however many postings there are. What was
  * posted for the same cause before is left out. Employees' accounts are locked in one order and the company's, which
- * everybody needs, last.
+ * everybody needs, last. Should somebody post one of the causes in the moment between, the unique key fails the
+ * transaction, and its next try leaves that one out.
  * @returns the employees' entries in order, and the events that tell of them, to be recorded in the same transaction
  */
 export async function post(sql: Sql, postings: readonly Posting[], postedAt: Date): Promise<{ posted: PostedEntry[]; events: AtesEvent[] }> {
   if (postings.length === 0) return { posted: [], events: [] };
-  const employees = await lockEmployeeAccounts(sql, [...new Set(postings.map(({ employeeId }) => employeeId))]);
-  const fresh = await insertPostings(sql, postings, employees, postedAt);
+  const { employees, company, posted: known } = await lockAccounts(sql, postings);
+  const fresh = withoutRepeated(postings, known);
   if (fresh.length === 0) return { posted: [], events: [] };
-  const company = await lockCompanyAccount(sql);
   const { entries, accountsAfter } = applyPostings(fresh, employees, company);
   const identified = entries.map((entry) => ({ ...entry, id: uuidv7() }));
   const { posted, events, versions } = announce(fresh, identified, employees, postedAt);
-  await insertEntries(sql, identified, accountsAfter, versions);
+  const rows = { postings: fresh.map((posting) => ({ ...posting, ...sidesOf(posting, employees) })), entries: identified, accountsAfter, versions };
+  await insertPostings(sql, rows, postedAt);
   return { posted, events };
+}
+
+function withoutRepeated(postings: readonly Posting[], known: readonly string[]): Posting[] {
+  const causes = new Set(known);
+  return postings.filter(({ cause }) => !causes.has(cause) && causes.add(cause));
 }
 
 /** Makes an account for each of these employees who has none. */
@@ -58,83 +64,86 @@ export async function openAccounts(sql: Sql, ownerIds: readonly string[]): Promi
   );
 }
 
-async function lockEmployeeAccounts(sql: Sql, ownerIds: readonly string[]): Promise<ReadonlyMap<string, LockedAccount>> {
-  const lock = async (): Promise<LockedAccount[]> => {
-    const rows = await sql<{ id: string; owner_id: string; balance: string; entry_count: number; version: number }>(
-      'select id, owner_id, balance, entry_count, version from accounts where owner_id = any($1::uuid[]) order by id for update',
-      [ownerIds],
+interface LockedAccounts {
+  readonly employees: ReadonlyMap<string, LockedAccount>;
+  readonly company: AccountState;
+  /** Which of the causes have been posted already. */
+  readonly posted: readonly string[];
+}
+
+async function lockAccounts(sql: Sql, postings: readonly Posting[]): Promise<LockedAccounts> {
+  const ownerIds = [...new Set(postings.map(({ employeeId }) => employeeId))];
+  const causes = postings.map(({ cause }) => cause);
+  const lock = () =>
+    sql<{ id: string; owner_id: string | null; balance: string; entry_count: number; version: number; posted: string[] }>(
+      `select id, owner_id, balance, entry_count, version, array(select cause from postings where cause = any($2::text[])) as posted
+       from accounts where owner_id = any($1::uuid[]) or id = '${COMPANY_ACCOUNT}'
+       order by owner_id is null, id for update of accounts`,
+      [ownerIds, causes],
     );
-    return rows.map((row) => ({ id: row.id, ownerId: row.owner_id, balance: cents(row.balance), entryCount: row.entry_count, version: row.version }));
-  };
-  let accounts = await lock();
-  if (accounts.length < ownerIds.length) {
+  let rows = await lock();
+  if (rows.length < ownerIds.length + 1) {
     // Their user has not been heard of yet: charged at once, named later.
     await openAccounts(sql, ownerIds);
-    accounts = await lock();
+    rows = await lock();
   }
-  return new Map(accounts.map((account) => [account.ownerId as string, account]));
+  const accounts = rows.map((row) => ({ id: row.id, ownerId: row.owner_id, balance: cents(row.balance), entryCount: row.entry_count, version: row.version }));
+  const company = accounts.find(({ ownerId }) => ownerId === null);
+  if (company === undefined) throw new Error('The company has no account: the first migration makes it');
+  const employees = new Map(accounts.filter(({ ownerId }) => ownerId !== null).map((account) => [account.ownerId as string, account]));
+  return { employees, company, posted: rows[0]?.posted ?? [] };
 }
 
-async function lockCompanyAccount(sql: Sql): Promise<AccountState> {
-  const [row] = await sql<{ balance: string; entry_count: number }>('select balance, entry_count from accounts where id = $1 for update', [COMPANY_ACCOUNT]);
-  if (row === undefined) throw new Error('The company has no account: the first migration makes it');
-  return { id: COMPANY_ACCOUNT, balance: cents(row.balance), entryCount: row.entry_count };
+/** Which account a posting takes from and which it gives to. */
+function sidesOf(posting: Posting, employees: ReadonlyMap<string, LockedAccount>): { readonly from: string; readonly to: string } {
+  const employee = employees.get(posting.employeeId)?.id as string;
+  return posting.kind === 'FEE' ? { from: employee, to: COMPANY_ACCOUNT } : { from: COMPANY_ACCOUNT, to: employee };
 }
 
-async function insertPostings(sql: Sql, postings: readonly Posting[], employees: ReadonlyMap<string, LockedAccount>, postedAt: Date): Promise<Posting[]> {
-  const accountOf = ({ employeeId }: Posting) => employees.get(employeeId)?.id;
-  const inserted = await sql<{ id: string }>(
-    `insert into postings (id, kind, cause, from_account, to_account, amount, task_id, business_day, description, posted_at)
-     select id, kind, cause, from_account, to_account, amount, task_id, business_day, description, $10
-     from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::date[], $9::text[]) with ordinality
-       as posting (id, kind, cause, from_account, to_account, amount, task_id, business_day, description, position)
-     order by position
-     on conflict (cause) do nothing returning id`,
-    [
-      postings.map(({ id }) => id),
-      postings.map(({ kind }) => kind),
-      postings.map(({ cause }) => cause),
-      postings.map((posting) => (posting.kind === 'FEE' ? accountOf(posting) : COMPANY_ACCOUNT)),
-      postings.map((posting) => (posting.kind === 'FEE' ? COMPANY_ACCOUNT : accountOf(posting))),
-      postings.map(({ amount }) => amount),
-      postings.map(({ taskId }) => taskId),
-      postings.map(({ businessDay }) => businessDay),
-      postings.map(({ description }) => description),
-      postedAt,
-    ],
-  );
-  const fresh = new Set(inserted.map(({ id }) => id));
-  return postings.filter(({ id }) => fresh.has(id));
+interface PostingRows {
+  readonly postings: readonly (Posting & { readonly from: string; readonly to: string })[];
+  readonly entries: readonly IdentifiedEntry[];
+  readonly accountsAfter: readonly AccountState[];
+  readonly versions: ReadonlyMap<string, number>;
 }
 
-async function insertEntries(
-  sql: Sql,
-  entries: readonly IdentifiedEntry[],
-  accountsAfter: readonly AccountState[],
-  versions: ReadonlyMap<string, number>,
-): Promise<void> {
-  await sql(
-    `with inserted as (
-       insert into entries (id, posting_id, side, account_id, number, amount, balance_after, business_day)
-       select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::uuid[], $5::int[], $6::bigint[], $7::bigint[], $8::date[])
-     )
-     update accounts set balance = after.balance, entry_count = after.entry_count, version = coalesce(after.version, accounts.version)
-     from unnest($9::uuid[], $10::bigint[], $11::int[], $12::int[]) as after (id, balance, entry_count, version) where accounts.id = after.id`,
-    [
-      entries.map(({ id }) => id),
-      entries.map(({ postingId }) => postingId),
-      entries.map(({ side }) => side),
-      entries.map(({ accountId }) => accountId),
-      entries.map(({ number }) => number),
-      entries.map(({ amount }) => amount),
-      entries.map(({ balanceAfter }) => balanceAfter),
-      entries.map(({ businessDay }) => businessDay),
-      accountsAfter.map(({ id }) => id),
-      accountsAfter.map(({ balance }) => balance),
-      accountsAfter.map(({ entryCount }) => entryCount),
-      accountsAfter.map(({ id }) => versions.get(id) ?? null),
-    ],
-  );
+const INSERT_POSTINGS = `
+  with posted as (
+    insert into postings (id, kind, cause, from_account, to_account, amount, task_id, business_day, description, posted_at)
+    select *, $10::timestamptz
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::date[], $9::text[])
+  ), entered as (
+    insert into entries (id, posting_id, side, account_id, number, amount, balance_after, business_day)
+    select * from unnest($11::uuid[], $12::uuid[], $13::smallint[], $14::uuid[], $15::int[], $16::bigint[], $17::bigint[], $18::date[])
+  )
+  update accounts set balance = after.balance, entry_count = after.entry_count, version = coalesce(after.version, accounts.version)
+  from unnest($19::uuid[], $20::bigint[], $21::int[], $22::int[]) as after (id, balance, entry_count, version) where accounts.id = after.id`;
+
+async function insertPostings(sql: Sql, { postings, entries, accountsAfter, versions }: PostingRows, postedAt: Date): Promise<void> {
+  await sql(INSERT_POSTINGS, [
+    postings.map(({ id }) => id),
+    postings.map(({ kind }) => kind),
+    postings.map(({ cause }) => cause),
+    postings.map(({ from }) => from),
+    postings.map(({ to }) => to),
+    postings.map(({ amount }) => amount),
+    postings.map(({ taskId }) => taskId),
+    postings.map(({ businessDay }) => businessDay),
+    postings.map(({ description }) => description),
+    postedAt,
+    entries.map(({ id }) => id),
+    entries.map(({ postingId }) => postingId),
+    entries.map(({ side }) => side),
+    entries.map(({ accountId }) => accountId),
+    entries.map(({ number }) => number),
+    entries.map(({ amount }) => amount),
+    entries.map(({ balanceAfter }) => balanceAfter),
+    entries.map(({ businessDay }) => businessDay),
+    accountsAfter.map(({ id }) => id),
+    accountsAfter.map(({ balance }) => balance),
+    accountsAfter.map(({ entryCount }) => entryCount),
+    accountsAfter.map(({ id }) => versions.get(id) ?? null),
+  ]);
 }
 
 /** One event per employee's entry, then one balance per account touched, each with the account's next version. */

@@ -4,10 +4,10 @@ import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { recordEvents } from '@ates/shared-events/outbox';
 import { splitTicket } from '@ates/shared-events/task-events';
 import { isAssignable } from '@ates/shared-events/user-events';
-import { copyTasks, copyUsers, taskLabels } from './copies.ts';
+import { copyTasks, copyUsers } from './copies.ts';
 import { feeFor, rewardFor, type Assignment, type Posting, type TaskLabel } from './ledger.ts';
 import { openAccounts, post, type PostedEntry } from './posting.ts';
-import { pricesOf } from './prices.ts';
+import { knownTasks, setPrices } from './prices.ts';
 import type { Price, RandomBetween } from './pricing.ts';
 
 export interface ReactionOptions {
@@ -36,13 +36,11 @@ export async function reactToTasks({ clock, random }: ReactionOptions, sql: Sql,
   const at = clock();
   const copies = created.map(({ subject, data }) => ({ id: subject, number: data.number, ...splitTicket(data.title) }));
   await copyTasks(sql, copies);
+  const known = await knownTasks(sql, [...new Set(movements.map(({ subject }) => subject)), ...copies.map(({ id }) => id)]);
+  const prices = new Map([...known].flatMap(([taskId, { price }]) => (price === undefined ? [] : [[taskId, price] as const])));
   const heardOf = [...created, ...movements].map(({ subject, traceparent }) => ({ taskId: subject, traceparent }));
-  const { prices, events: priced } = await pricesOf(sql, heardOf, { random, at });
-  const labels = new Map<string, TaskLabel>(copies.map(({ id, ...label }) => [id, label]));
-  const unlabelled = [...new Set(movements.map(({ subject }) => subject))].filter((id) => !labels.has(id));
-  if (unlabelled.length > 0) for (const [id, label] of await taskLabels(sql, unlabelled)) labels.set(id, label);
-
-  const postings = movements.map((event) => postingFor(event, prices.get(event.subject) as Price, labels.get(event.subject)));
+  const priced = await setPrices(sql, heardOf, prices, { random, at });
+  const postings = movements.map((event) => postingFor(event, prices.get(event.subject) as Price, known.get(event.subject)?.label));
   const { posted, events: postedEvents } = await post(sql, postings, at);
   await recordEvents(sql, [...priced, ...postedEvents]);
   return posted;

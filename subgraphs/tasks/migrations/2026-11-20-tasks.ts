@@ -6,6 +6,13 @@ import { OUTBOX_TABLE } from '@ates/shared-events/outbox';
 export class Migration20261120Tasks extends Migration {
   override up(): void {
     for (const statement of [...OUTBOX_TABLE, ...INBOX_TABLES, IDEMPOTENCY_TABLE]) this.addSql(statement);
+    this.tasks();
+    this.businessDays();
+    // Copies of Users' users.
+    this.addSql('create table user_copies (user_id uuid primary key, name text not null, assignable boolean not null)');
+  }
+
+  private tasks(): void {
     this.addSql('create sequence task_numbers as integer');
     this.addSql(`
       create table tasks (
@@ -42,6 +49,9 @@ export class Migration20261120Tasks extends Migration {
         primary key (task_id, assignment_number)
       )`);
     this.addSql('create index assignments_by_day on assignments (business_day)');
+  }
+
+  private businessDays(): void {
     this.addSql(`
       create table business_days (
         day date primary key,
@@ -51,12 +61,13 @@ export class Migration20261120Tasks extends Migration {
         -- When its end was announced; from then on nothing is stamped with it.
         ended_at timestamptz
       )`);
-    // Copies of Users' users.
+    // One round trip for whoever stamps. Two statements all the same: the second has a snapshot of its own (the function is
+    // volatile), so it sees what was committed before the gate let it through.
     this.addSql(`
-      create table user_copies (
-        user_id uuid primary key,
-        name text not null,
-        assignable boolean not null
-      )`);
+      create function pass_day_gate(gate bigint, at timestamptz) returns date language plpgsql volatile as $$
+      begin
+        perform pg_advisory_xact_lock_shared(gate);
+        return (select day from business_days where ended_at is null and ends_at > at order by day limit 1);
+      end $$`);
   }
 }

@@ -16,12 +16,10 @@ const DAYS_AHEAD = 2;
  * @returns `YYYY-MM-DD`
  */
 export async function stampBusinessDay(sql: Sql, timeZone: string, now: Date): Promise<string> {
-  await sql('select pg_advisory_xact_lock_shared($1)', [DAY_GATE_LOCK]);
-  // A statement of its own: it must see what was committed before the gate let us through.
-  const open = await openDay(sql, now);
+  const open = await passGate(sql, now);
   if (open !== null) return open;
   await extendRegister(sql, timeZone, now);
-  const opened = await openDay(sql, now);
+  const opened = await passGate(sql, now);
   if (opened === null) throw new Error(`The register of business days has no open day at ${now.toISOString()}`);
   return opened;
 }
@@ -88,10 +86,7 @@ async function endOldestElapsedDay(sql: Sql, now: Date): Promise<string | null> 
   return day.day;
 }
 
-async function openDay(sql: Sql, now: Date): Promise<string | null> {
-  const [row] = await sql<{ day: string }>(
-    'select day::text from business_days where ended_at is null and ends_at > $1 order by day limit 1',
-    [now],
-  );
+async function passGate(sql: Sql, now: Date): Promise<string | null> {
+  const [row] = await sql<{ day: string | null }>('select pass_day_gate($1, $2)::text as day', [DAY_GATE_LOCK, now]);
   return row?.day ?? null;
 }

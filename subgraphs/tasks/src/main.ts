@@ -61,10 +61,10 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
 
-  const pipe = { durable: 'tasks', nats, logger, transaction: database.transaction };
-  const users = startConsumer({ ...pipe, producer: 'users', react: (events, _em, sql) => reactToUsers(rules, sql, events) });
-  const accounting = startConsumer({ ...pipe, producer: 'accounting', react: (events, _em, sql) => reactToAccounting(sql, events) });
-  for (const [name, consumer] of Object.entries({ users, accounting })) {
+  const pipe = { durable: 'tasks', nats, logger, transaction: database.sqlTransaction };
+  const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(rules, sql, events) });
+  const prices = startConsumer({ ...pipe, producer: 'accounting', subjects: 'ates.accounting.task.>', react: (events, sql) => reactToAccounting(sql, events) });
+  for (const [name, consumer] of Object.entries({ users, prices })) {
     lifecycle.onStop(`consumer of ${name}`, consumer.stop);
     health.add(`consumer of ${name}`, consumer.check);
   }

@@ -58,6 +58,10 @@ export function createGraphQLServer({ federation, metrics, logger }: GraphQLServ
 
 /** What Apollo Server would hand on to a gateway and answer with a 500. */
 const refusals: ApolloServerPlugin<OperationContext> = {
+  // A validation rule that throws instead of reporting; what this hook throws is the answer, where Apollo's is "Internal server error".
+  unexpectedErrorProcessingRequest: async ({ error }) => {
+    if (error instanceof GraphQLError) throw badRequest(error.message, 'GRAPHQL_VALIDATION_FAILED', error);
+  },
   requestDidStart: async () => ({
     didResolveOperation: async ({ operation, request }) => {
       if (operation === undefined) {
@@ -71,8 +75,9 @@ const refusals: ApolloServerPlugin<OperationContext> = {
   }),
 };
 
-function badRequest(message: string, reason: string): GraphQLError {
-  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode, reason, http: { status: 400 } } });
+function badRequest(message: string, reason: string, where?: GraphQLError): GraphQLError {
+  const extensions = { code: 'BAD_USER_INPUT' satisfies ErrorCode, reason, http: { status: 400 } };
+  return new GraphQLError(message, { nodes: where?.nodes, source: where?.source, positions: where?.positions, extensions });
 }
 
 /** Counts and times operations, and writes one line for each that failed. */

@@ -1,6 +1,5 @@
 import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
-import type { ErrorCode } from '@ates/service-kit/domain-error';
 import { GraphQLError, Kind, OperationTypeNode, type ASTVisitor, type SelectionSetNode, type ValidationContext, type ValidationRule } from 'graphql';
 import { ALIASES_MAX, DEPTH_MAX } from './limits.ts';
 
@@ -13,10 +12,8 @@ const noConditionalSubscriptions: ValidationRule = (context) => ({
     for (const definition of definitions) {
       if (definition.kind !== Kind.OPERATION_DEFINITION || definition.operation !== OperationTypeNode.SUBSCRIPTION) continue;
       if (!rootIsConditional(definition.selectionSet, context, new Set())) continue;
-      throw new GraphQLError('The root field of a subscription cannot have @skip or @include: decide in the client whether to subscribe', {
-        nodes: definition,
-        extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode, reason: 'GRAPHQL_VALIDATION_FAILED', http: { status: 400 } },
-      });
+      const problem = 'The root field of a subscription cannot have @skip or @include: decide in the client whether to subscribe';
+      throw new GraphQLError(problem, { nodes: definition });
     }
   },
 });

@@ -1,7 +1,7 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { errorCodeOf, type ErrorCode } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
-import { maskError } from '@ates/service-kit/subgraph-server';
+import { maskError } from '@ates/service-kit/mask-error';
 import { currentTrace } from '@ates/service-kit/trace-context';
 import type { GraphQLError, GraphQLFormattedError } from 'graphql';
 

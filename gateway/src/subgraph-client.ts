@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { GATEWAY_SECRET_HEADER, STRANGER_REFUSED } from '@ates/service-kit/subgraph-server';
+import { GATEWAY_SECRET_HEADER, STRANGER_REFUSED } from '@ates/service-kit/gateway-secret';
 import type { GraphQLDataSource } from '@apollo/gateway';
 import { Pool } from 'undici';
 import type { SubgraphEndpoint } from './config.ts';

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
-import { GATEWAY_SECRET_HEADER } from '@ates/service-kit/subgraph-server';
+import { GATEWAY_SECRET_HEADER } from '@ates/service-kit/gateway-secret';
 import { createClient, type Client, type SubscribePayload } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import type { SubgraphEndpoint } from './config.ts';

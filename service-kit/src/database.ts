@@ -10,7 +10,14 @@ import { PreparingClient } from './prepared-client.ts';
  * One SQL statement with real binds ($1, $2, arrays included), in the transaction that it was made for, if any.
  * `bigint` and `numeric` come as text, exact; `timestamptz` as Date, `date` as `YYYY-MM-DD`.
  */
-export type Sql = <Row = Record<string, unknown>>(text: string, params?: readonly unknown[]) => Promise<Row[]>;
+export interface Sql {
+  <Row = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<Row[]>;
+  /**
+   * A statement of a transaction whose answer nobody needs: it may wait and leave together with the commit, after every
+   * statement before it. Its failure fails the transaction.
+   */
+  later(text: string, params?: readonly unknown[]): Promise<void>;
+}
 
 export interface DatabaseOptions {
   /** The application role's connection. */
@@ -66,7 +73,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   });
   const root = orm.em as EntityManager;
   const pool = openPool(options);
-  const sql: Sql = async <Row>(text: string, params: readonly unknown[] = []) => (await pool.query(text, [...params])).rows as Row[];
+  const sql = sqlBy(async (text, params) => (await pool.query(text, params)).rows as unknown[]);
   return {
     fork: () => root.fork(),
     sql,
@@ -85,10 +92,17 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 /** Statements in the transaction of `em` (or outside, if it has none). */
 export function sqlOf(em: EntityManager): Sql {
   const kysely = em.getKysely();
-  return async <Row>(text: string, params: readonly unknown[] = []) => {
-    const { rows } = await kysely.executeQuery(CompiledQuery.raw(text, [...params]));
-    return rows as Row[];
-  };
+  return sqlBy(async (text, params) => (await kysely.executeQuery(CompiledQuery.raw(text, params))).rows);
+}
+
+/** Sends every statement at once, those that might wait too. */
+function sqlBy(run: (text: string, params: unknown[]) => Promise<unknown[]>): Sql {
+  const sql = async <Row>(text: string, params: readonly unknown[] = []) => (await run(text, [...params])) as Row[];
+  return Object.assign(sql, {
+    later: async (text: string, params: readonly unknown[] = []) => {
+      await run(text, [...params]);
+    },
+  });
 }
 
 function openPool({ url, logger, connectionsMax }: DatabaseOptions): Pool {
@@ -107,20 +121,29 @@ function openPool({ url, logger, connectionsMax }: DatabaseOptions): Pool {
   return pool;
 }
 
+/** What leaves in one packet. A packet and the wait for its answer cost more than most of the statements in it. */
+type Statement = readonly [text: string, params?: readonly unknown[]];
+
 async function runTransaction<Result>(pool: Pool, work: (sql: Sql) => Promise<Result>): Promise<Result> {
   const client = await pool.connect();
+  // `begin` leaves with the first statement, and what may wait with the one after it, at last with `commit`.
+  let waiting: Statement[] = [['begin']];
   let begun = false;
-  const sql: Sql = async <Row>(text: string, params: readonly unknown[] = []) => {
-    if (begun) return (await client.query(text, [...params])).rows as Row[];
+  const flush = async (...statements: Statement[]): Promise<unknown[]> => {
+    const packet = [...waiting, ...statements];
+    waiting = [];
     begun = true;
-    // `begin` and the first statement leave together: one packet and one wait less in each transaction.
-    const [, first] = await sendTogether(client, () => [client.query('begin'), client.query(text, [...params])]);
-    return (first as { rows: Row[] }).rows;
+    return (await sendTogether(client, packet)).at(-1)?.rows ?? [];
   };
+  const sql: Sql = Object.assign(async <Row>(text: string, params: readonly unknown[] = []) => (await flush([text, params])) as Row[], {
+    later: async (text: string, params: readonly unknown[] = []) => {
+      waiting.push([text, params]);
+    },
+  });
   let broken = false;
   try {
     const result = await work(sql);
-    if (begun) await client.query('commit');
+    if (begun || waiting.length > 1) await flush(['commit']);
     return result;
   } catch (error) {
     if (begun) {
@@ -134,12 +157,17 @@ async function runTransaction<Result>(pool: Pool, work: (sql: Sql) => Promise<Re
   }
 }
 
-function sendTogether<Results extends readonly Promise<unknown>[]>(client: PoolClient, send: () => [...Results]) {
+/** @throws the first error; the statements behind a failed one fail with it, and a `commit` among them rolls back */
+async function sendTogether(client: PoolClient, statements: readonly Statement[]): Promise<{ rows: unknown[] }[]> {
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
   stream.cork();
-  const answers = Promise.all(send());
+  const answers = statements.map(([text, params]) => client.query(text, params === undefined ? undefined : [...params]));
   process.nextTick(() => stream.uncork());
-  return answers;
+  const settled = await Promise.allSettled(answers);
+  return settled.map((answer) => {
+    if (answer.status === 'rejected') throw answer.reason;
+    return answer.value;
+  });
 }
 
 async function migrate({ ownerUrl, migrations, logger }: DatabaseOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express, { type Express } from 'express';
 import type { Health } from './health.ts';
@@ -31,7 +31,7 @@ const DRAIN_MS = 1_000;
 const KEEP_ALIVE_MS = 65_000;
 
 /** Listens on `host:port` (port 0: a free one) and resolves when it does. */
-export async function listen(app: Express, host: string, port: number): Promise<RunningHttpServer> {
+export async function listen(app: RequestListener, host: string, port: number): Promise<RunningHttpServer> {
   const server = createServer(app);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = KEEP_ALIVE_MS + 1_000;

@@ -13,6 +13,8 @@ export interface RelayOptions {
   readonly databaseUrl: string;
   readonly nats: NatsConnection;
   readonly logger: EventLogger;
+  /** How long to gather commits before a batch is published, in ms; default 0. For events that nobody waits for. */
+  readonly lingerMs?: number;
 }
 
 export interface Relay {
@@ -87,7 +89,7 @@ export function startRelay(options: RelayOptions): Relay {
   };
 }
 
-async function runSession({ producer, databaseUrl, nats, logger }: RelayOptions, stopped: AbortSignal, onProgress: () => void): Promise<void> {
+async function runSession({ producer, databaseUrl, nats, logger, lingerMs = 0 }: RelayOptions, stopped: AbortSignal, onProgress: () => void): Promise<void> {
   const session = new Client({ connectionString: databaseUrl, application_name: `${producer}-relay` });
   const lost = new AbortController();
   let wake = Promise.withResolvers<void>();
@@ -111,6 +113,7 @@ async function runSession({ producer, databaseUrl, nats, logger }: RelayOptions,
       const poll = setTimeout(wake.resolve, POLL_MS);
       await wake.promise;
       clearTimeout(poll);
+      if (lingerMs > 0) await pause(lingerMs, stopped);
       lost.signal.throwIfAborted();
     }
   } finally {

@@ -1,7 +1,11 @@
 import type { AtesEvent } from './catalog.ts';
 
 /** A statement with real binds inside the caller's transaction. */
-export type RunSql = <Row = Record<string, unknown>>(text: string, params?: readonly unknown[]) => Promise<Row[]>;
+export interface RunSql {
+  <Row = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<Row[]>;
+  /** One whose answer nobody needs: it may leave as late as with the commit, which fails if it does. */
+  later(text: string, params?: readonly unknown[]): Promise<void>;
+}
 
 /** The channel on which a commit with events wakes the relay. */
 export const OUTBOX_CHANNEL = 'outbox_filled';
@@ -35,7 +39,7 @@ export const OUTBOX_TABLE = [
  */
 export async function recordEvents(sql: RunSql, events: readonly AtesEvent[]): Promise<void> {
   if (events.length === 0) return;
-  await sql(
+  await sql.later(
     `with recorded as (
        insert into outbox (id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data)
        select id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data

@@ -20,6 +20,12 @@ import { taskCompletedV1 } from '../src/task-events.ts';
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
 const TRACEPARENT = '00-59647b583709902dc87168929ff812b5-00f067aa0ba902b7-01';
 
+/** Statements on a plain connection. */
+function runIn(client: pg.PoolClient): RunSql {
+  const run = async (text: string, params: readonly unknown[] = []) => (await client.query(text, [...params])).rows;
+  return Object.assign(run, { later: async (text: string, params: readonly unknown[] = []) => void (await run(text, params)) });
+}
+
 describe('the event pipe, on a real PostgreSQL and a real NATS', () => {
   let database: TestDatabase;
   let pool: pg.Pool;
@@ -61,7 +67,7 @@ describe('the event pipe, on a real PostgreSQL and a real NATS', () => {
     const client = await pool.connect();
     try {
       await client.query('begin');
-      const result = await work(async (text, params = []) => (await client.query(text, [...params])).rows);
+      const result = await work(runIn(client));
       await client.query('commit');
       return result;
     } catch (error) {

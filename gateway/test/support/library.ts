@@ -19,7 +19,7 @@ interface Context {
 
 /** What a canned subgraph saw and does; tests read and set it. */
 export interface Canned {
-  readonly requests: { readonly headers: IncomingHttpHeaders; readonly body: unknown }[];
+  readonly requests: { readonly headers: IncomingHttpHeaders }[];
   readonly upgrades: IncomingHttpHeaders[];
   /** Events named by subscription field; `listenerCount` tells the subscriptions under way. */
   readonly events: EventEmitter;
@@ -193,10 +193,6 @@ export async function startLibrarySubgraph(name: LibrarySubgraph, { jwksUrl, sec
   const resolvers = { books: () => bookResolvers(), reviews: () => reviewResolvers(canned), readers: () => readerResolvers(canned) }[name]();
   const open = async (port: number): Promise<RunningHttpServer> => {
     const app = createHttpApp(createHealth(), createMetrics(name));
-    app.use((request, _response, next) => {
-      canned.requests.push({ headers: request.headers, get body() { return request.body as unknown; } });
-      next();
-    });
     const server = await startSubgraphServer<Context>({
       app,
       host: '127.0.0.1',
@@ -207,6 +203,9 @@ export async function startLibrarySubgraph(name: LibrarySubgraph, { jwksUrl, sec
       authenticator: createAuthenticator({ jwksUrl, issuer: ISSUER, audience: AUDIENCE }),
       createContext: (viewer) => ({ viewer }),
       logger: createLogger(name, 'silent'),
+    });
+    server.server.prependListener('request', (request) => {
+      if (request.url === '/graphql') canned.requests.push({ headers: request.headers });
     });
     server.server.prependListener('upgrade', (request) => canned.upgrades.push(request.headers));
     return server;

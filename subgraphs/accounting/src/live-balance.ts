@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Logger } from '@ates/service-kit/logger';
 import type { NatsConnection } from '@ates/service-kit/nats';
 import { DomainError } from '@ates/service-kit/domain-error';
@@ -20,6 +21,7 @@ const BACKLOG_MAX_ENTRIES = 1_000;
 
 /** Fans committed entries out to the subscribers of this process. */
 export function createLiveBalances(logger: Logger): LiveBalances {
+  const replica = randomUUID();
   const watchers = new Map<string, Set<PushQueue<PostedEntry>>>();
   let nats: NatsConnection | undefined;
 
@@ -28,7 +30,9 @@ export function createLiveBalances(logger: Logger): LiveBalances {
   };
   return {
     announce: (entries) => {
-      if (entries.length > 0) nats?.publish(SUBJECT, JSON.stringify(entries));
+      if (entries.length === 0) return;
+      for (const entry of entries) deliver(entry);
+      nats?.publish(SUBJECT, JSON.stringify({ replica, entries }));
     },
     watch: (accountId) => {
       const queue: PushQueue<PostedEntry> = createPushQueue<PostedEntry>(
@@ -49,7 +53,10 @@ export function createLiveBalances(logger: Logger): LiveBalances {
       connection.subscribe(SUBJECT, {
         callback: (error, message) => {
           if (error !== null) return logger.warn({ err: error }, 'live entries are not heard');
-          for (const entry of message.json<PostedEntry[]>()) deliver({ ...entry, postedAt: new Date(entry.postedAt) });
+          const told = message.json<{ replica: string; entries: PostedEntry[] }>();
+          // This one's own watchers know already.
+          if (told.replica === replica) return;
+          for (const entry of told.entries) deliver({ ...entry, postedAt: new Date(entry.postedAt) });
         },
       });
     },

@@ -120,7 +120,7 @@ const INSERT_POSTINGS = `
   from unnest($19::uuid[], $20::bigint[], $21::int[], $22::int[]) as after (id, balance, entry_count, version) where accounts.id = after.id`;
 
 async function insertPostings(sql: Sql, { postings, entries, accountsAfter, versions }: PostingRows, postedAt: Date): Promise<void> {
-  await sql(INSERT_POSTINGS, [
+  await sql.later(INSERT_POSTINGS, [
     postings.map(({ id }) => id),
     postings.map(({ kind }) => kind),
     postings.map(({ cause }) => cause),

@@ -1,4 +1,3 @@
-import { LockMode } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Database, Sql } from '@ates/service-kit/database';
 import { notFound, requireId } from '@ates/service-kit/identifiers';
@@ -11,6 +10,7 @@ import { joinTicket, taskCompletedV1, taskCreatedV1 } from '@ates/shared-events/
 import { v7 as uuidv7 } from 'uuid';
 import { assignableEmployees, assignedEvent, assignOpenTasks, holdEmployees } from './assignments.ts';
 import { stampBusinessDay } from './business-day.ts';
+import { lockTask } from './task-queries.ts';
 import { assign, complete, pickAssignee, taskText, type RandomIndex, type Stamp, type TaskState } from './task.ts';
 import { TaskEntity, type TaskRow } from './task.entity.ts';
 
@@ -47,14 +47,21 @@ export function createTaskCommands(options: TaskCommandOptions): TaskCommands {
     },
 
     completeTask: (userId, taskId) =>
-      database.transaction(async (em, sql) => {
+      database.sqlTransaction(async (sql) => {
         const stamp = await stampNow(options, sql);
-        const task = await em.findOne(TaskEntity, { id: requireId('task', taskId) }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+        const task = await lockTask(sql, requireId('task', taskId));
         if (task === null) throw notFound('task', taskId);
-        Object.assign(task, complete({ ...task, assigneeId: task.assigneeId ?? null }, userId), { completedAt: stamp.at, completedBusinessDay: stamp.businessDay });
-        await em.flush();
-        await recordEvents(sql, [completedEvent(task, userId, stamp)]);
-        return task;
+        const { version, status } = complete(task, userId);
+        await sql.later('update tasks set version = $2, status = $3, completed_at = $4, completed_business_day = $5 where id = $1', [
+          taskId,
+          version,
+          status,
+          stamp.at,
+          stamp.businessDay,
+        ]);
+        const completed = { ...task, version, status, completedAt: stamp.at, completedBusinessDay: stamp.businessDay };
+        await recordEvents(sql, [completedEvent(completed, userId, stamp)]);
+        return completed;
       }),
 
     assignTasks: (actorId, idempotencyKey) =>

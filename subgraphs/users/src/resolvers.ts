@@ -8,12 +8,11 @@ import type { PageArguments } from '@ates/service-kit/connection';
 import type { Sessions, SessionTokens } from './sessions.ts';
 import type { NewUser } from './user.ts';
 import type { UserCommands } from './user-commands.ts';
-import type { UserRow } from './user.entity.ts';
-import { listUsers, userLoader, type UserFilter } from './user-queries.ts';
+import { listUsers, userLoader, type PublicUser, type UserFilter } from './user-queries.ts';
 
 export interface UsersContext {
   readonly viewer: Viewer | null;
-  readonly users: Loader<string, UserRow | null>;
+  readonly users: Loader<string, PublicUser | null>;
 }
 
 export interface UsersServices {
@@ -23,7 +22,7 @@ export interface UsersServices {
 }
 
 /** The user as a resolver's parent: a fresh session shows its owner their own e-mail before any token is sent. */
-type ShownUser = UserRow & { readonly shownToOwner?: true };
+type ShownUser = PublicUser & { readonly shownToOwner?: true };
 
 export function usersContext(database: Database, viewer: Viewer | null): UsersContext {
   return { viewer, users: userLoader(database) };

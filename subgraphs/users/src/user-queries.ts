@@ -9,10 +9,13 @@ export interface UserFilter {
   readonly status?: UserStatus | null;
 }
 
+/** What may be shown of a user. */
+export type PublicUser = Pick<UserRow, 'id' | 'version' | 'name' | 'email' | 'roles' | 'status'>;
+
 /** Users by id, one statement for all that an operation asks for at once. */
-export function userLoader(database: Database): Loader<string, UserRow | null> {
+export function userLoader(database: Database): Loader<string, PublicUser | null> {
   return batchLoader(
-    (ids) => database.fork().find(UserEntity, { id: { $in: [...ids] } }),
+    (ids) => database.sql<PublicUser>('select id, version, name, email, roles, status from users where id = any($1::uuid[])', [ids]),
     ({ id }) => id,
     (user) => user ?? null,
   );

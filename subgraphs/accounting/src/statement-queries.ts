@@ -6,6 +6,7 @@ import { batchLoader, type Loader } from '@ates/service-kit/loader';
 import DataLoader from 'dataloader';
 import { UNKNOWN_TASK, UNKNOWN_USER_NAME } from './copies.ts';
 import type { TaskLabel } from './ledger.ts';
+import { knownTasks } from './prices.ts';
 import type { Price } from './pricing.ts';
 
 export interface AccountRow {
@@ -87,26 +88,10 @@ export function statementLoaders({ sql }: Database, currentDay: () => Promise<st
 }
 
 function taskCopyLoader(sql: Sql): Loader<string, TaskCopy> {
-  interface Row {
-    readonly task_id: string;
-    readonly number: number | null;
-    readonly ticket: string | null;
-    readonly title: string | null;
-    readonly fee: string | null;
-    readonly reward: string | null;
-  }
   return batchLoader(
-    (ids) =>
-      sql<Row>(
-        `select task_id, number, ticket, title, fee, reward from task_copies full join prices using (task_id) where task_id = any($1::uuid[])`,
-        [ids],
-      ),
-    ({ task_id }) => task_id,
-    (row, id) => ({
-      id,
-      ...(row?.number == null || row.title == null ? UNKNOWN_TASK : { number: row.number, ticket: row.ticket, title: row.title }),
-      price: row?.fee == null || row.reward == null ? null : { fee: cents(row.fee), reward: cents(row.reward) },
-    }),
+    async (ids) => [...(await knownTasks(sql, ids))],
+    ([id]) => id,
+    (known, id) => ({ id, ...(known?.[1].label ?? UNKNOWN_TASK), price: known?.[1].price ?? null }),
   );
 }
 

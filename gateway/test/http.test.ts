@@ -87,6 +87,17 @@ describe('A token', () => {
     expect(stack.subgraphs.books.requests).toHaveLength(0);
   });
 
+  test.each([
+    ['of another type', { type: 'JWT' }],
+    ['from another issuer', { issuer: 'https://elsewhere.test' }],
+    ['for another audience', { audience: 'another-api' }],
+    ['signed by another key', { forged: true }],
+  ])('that is %s is refused with 401', async (_what, claims) => {
+    const answer = await stack.query('{ whoami }', { authorization: await stack.issuer.bearer(claims) });
+    expect(answer.status).toBe(401);
+    expect(codeOf(answer)).toBe('UNAUTHENTICATED');
+  });
+
   test('that has expired is refused with 401', async () => {
     const answer = await stack.query('{ whoami }', { authorization: await stack.issuer.bearer({ expiresInSeconds: -1 }) });
     expect(answer.status).toBe(401);

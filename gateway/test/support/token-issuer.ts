@@ -4,10 +4,21 @@ import type { AddressInfo } from 'node:net';
 export const ISSUER = 'https://issuer.test';
 export const AUDIENCE = 'gateway-tests';
 
+export interface Claims {
+  readonly userId?: string;
+  readonly roles?: string[];
+  readonly expiresInSeconds?: number;
+  readonly type?: string;
+  readonly issuer?: string;
+  readonly audience?: string;
+  /** Signed by a key that nobody published, under the published one's id. */
+  readonly forged?: boolean;
+}
+
 export interface TokenIssuer {
   readonly jwksUrl: string;
-  /** `Bearer <token>` for a user; `expiresInSeconds` may be negative. */
-  bearer(claims?: { userId?: string; roles?: string[]; expiresInSeconds?: number }): Promise<string>;
+  /** `Bearer <token>` for a user; `expiresInSeconds` may be negative, the rest makes a token that is not one of ours. */
+  bearer(claims?: Claims): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -16,6 +27,7 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
   // Imported late: jest cannot load this ES module for an import and for jwks-rsa's require() at the same time.
   const { exportJWK, generateKeyPair, SignJWT } = await import('jose');
   const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const stranger = await generateKeyPair('ES256');
   const key = { ...(await exportJWK(publicKey)), kid: 'test-key', alg: 'ES256', use: 'sig' };
   const server = createServer((_request, response) => {
     response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [key] }));
@@ -23,16 +35,16 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     jwksUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`,
-    bearer: async ({ userId = 'ann', roles = ['READER'], expiresInSeconds = 300 } = {}) => {
+    bearer: async ({ userId = 'ann', roles = ['READER'], expiresInSeconds = 300, type = 'at+jwt', issuer = ISSUER, audience = AUDIENCE, forged = false } = {}) => {
       const now = Math.floor(Date.now() / 1_000);
       const token = await new SignJWT({ sid: `session-of-${userId}`, roles })
-        .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'test-key' })
+        .setProtectedHeader({ alg: 'ES256', typ: type, kid: 'test-key' })
         .setSubject(userId)
-        .setIssuer(ISSUER)
-        .setAudience(AUDIENCE)
+        .setIssuer(issuer)
+        .setAudience(audience)
         .setIssuedAt(now - 600)
         .setExpirationTime(now + expiresInSeconds)
-        .sign(privateKey);
+        .sign(forged ? stranger.privateKey : privateKey);
       return `Bearer ${token}`;
     },
     stop: async () => {

@@ -122,6 +122,8 @@ async function consume(
       wake.resolve();
     }
   })();
+  // Awaited below; until then its failure must not count as one that nobody handles.
+  reading.catch(() => {});
   try {
     while (!stopped.aborted && !(ended && queue.length === 0)) {
       await wake.promise;
@@ -166,13 +168,13 @@ async function applyBatch(options: ConsumerOptions, batch: readonly JsMsg[]): Pr
     const admitted = events.length === 0 ? [] : await admitEvents(sql, `/${producer}`, events);
     return admitted.length === 0 ? undefined : react(admitted, sql);
   });
-  for (const message of batch) message.ack();
-  for (const { streamSeq, reason } of unreadable) logger.error({ producer, streamSeq, reason }, 'an event could not be read and was parked');
   try {
     await afterCommit?.();
   } catch (error) {
     logger.warn({ err: error, producer }, 'what follows a commit failed; the effects themselves are committed');
   }
+  for (const message of batch) message.ack();
+  for (const { streamSeq, reason } of unreadable) logger.error({ producer, streamSeq, reason }, 'an event could not be read and was parked');
 }
 
 function readBatch(stream: string, batch: readonly JsMsg[]): { events: PublishedAtesEvent[]; unreadable: DeadLetter[] } {

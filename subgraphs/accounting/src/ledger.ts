@@ -53,14 +53,24 @@ export interface TaskLabel {
 
 type NewPosting = Omit<Posting, 'id' | 'traceparent'>;
 
+/** What a fee is posted for: this assignment. */
+export function feeCause({ taskId, assignmentNumber }: Pick<Assignment, 'taskId' | 'assignmentNumber'>): string {
+  return `fee/${taskId}/${assignmentNumber}`;
+}
+
+/** What a reward is posted for: the completion, of which a task has one. */
+export function rewardCause({ taskId }: Pick<Assignment, 'taskId'>): string {
+  return `reward/${taskId}`;
+}
+
 /** The fee for an assignment: from the employee to the company. */
 export function feeFor(assignment: Assignment, { fee }: Price, task: TaskLabel | undefined): NewPosting {
-  return { ...posted(assignment), kind: 'FEE', cause: `fee/${causeOf(assignment)}`, amount: fee, description: `Fee for ${labelOf(task)}, assignment ${assignment.assignmentNumber}` };
+  return { ...posted(assignment), kind: 'FEE', cause: feeCause(assignment), amount: fee, description: `Fee for ${labelOf(task)}, assignment ${assignment.assignmentNumber}` };
 }
 
 /** The reward for a completion: from the company to the employee. */
 export function rewardFor(assignment: Assignment, { reward }: Price, task: TaskLabel | undefined): NewPosting {
-  return { ...posted(assignment), kind: 'REWARD', cause: `reward/${assignment.taskId}`, amount: reward, description: `Reward for ${labelOf(task)}` };
+  return { ...posted(assignment), kind: 'REWARD', cause: rewardCause(assignment), amount: reward, description: `Reward for ${labelOf(task)}` };
 }
 
 /**
@@ -98,9 +108,6 @@ function posted({ taskId, employeeId, businessDay }: Assignment) {
   return { taskId, employeeId, businessDay };
 }
 
-function causeOf({ taskId, assignmentNumber }: Assignment): string {
-  return `${taskId}/${assignmentNumber}`;
-}
 
 function labelOf(task: TaskLabel | undefined): string {
   if (task === undefined) return 'a task not described here yet';

@@ -21,7 +21,7 @@ export interface PostedEntry {
   readonly postedAt: Date;
 }
 
-interface LockedAccount extends AccountState {
+export interface LockedAccount extends AccountState {
   readonly ownerId: string | null;
   readonly version: number;
 }
@@ -35,11 +35,15 @@ interface IdentifiedEntry extends Entry {
  * posted for the same cause before is left out. Employees' accounts are locked in one order and the company's, which
  * everybody needs, last. Should somebody post one of the causes in the moment between, the unique key fails the
  * transaction, and its next try leaves that one out.
+ * @param accounts as `lockAccounts` gave them for these postings
  * @returns the employees' entries in order, and the events that tell of them, to be recorded in the same transaction
  */
-export async function post(sql: Sql, postings: readonly Posting[], postedAt: Date): Promise<{ posted: PostedEntry[]; events: AtesEvent[] }> {
-  if (postings.length === 0) return { posted: [], events: [] };
-  const { employees, company, posted: known } = await lockAccounts(sql, postings);
+export async function post(
+  sql: Sql,
+  postings: readonly Posting[],
+  { employees, company, posted: known }: LockedAccounts,
+  postedAt: Date,
+): Promise<{ posted: PostedEntry[]; events: AtesEvent[] }> {
   const fresh = withoutRepeated(postings, known);
   if (fresh.length === 0) return { posted: [], events: [] };
   const { entries, accountsAfter } = applyPostings(fresh, employees, company);
@@ -64,16 +68,17 @@ export async function openAccounts(sql: Sql, ownerIds: readonly string[]): Promi
   );
 }
 
-interface LockedAccounts {
+/** The accounts that postings touch, locked until the transaction ends. */
+export interface LockedAccounts {
   readonly employees: ReadonlyMap<string, LockedAccount>;
   readonly company: AccountState;
   /** Which of the causes have been posted already. */
   readonly posted: readonly string[];
 }
 
-async function lockAccounts(sql: Sql, postings: readonly Posting[]): Promise<LockedAccounts> {
-  const ownerIds = [...new Set(postings.map(({ employeeId }) => employeeId))];
-  const causes = postings.map(({ cause }) => cause);
+/** Locks the company's account and those of `employeeIds`, and tells which of `causes` have been posted for. */
+export async function lockAccounts(sql: Sql, employeeIds: readonly string[], causes: readonly string[]): Promise<LockedAccounts> {
+  const ownerIds = [...new Set(employeeIds)];
   const lock = () =>
     sql<{ id: string; owner_id: string | null; balance: string; entry_count: number; version: number; posted: string[] }>(
       `select id, owner_id, balance, entry_count, version, array(select cause from postings where cause = any($2::text[])) as posted

@@ -5,8 +5,8 @@ import { recordEvents } from '@ates/shared-events/outbox';
 import { splitTicket } from '@ates/shared-events/task-events';
 import { isAssignable } from '@ates/shared-events/user-events';
 import { copyTasks, copyUsers } from './copies.ts';
-import { feeFor, rewardFor, type Assignment, type Posting, type TaskLabel } from './ledger.ts';
-import { openAccounts, post, type PostedEntry } from './posting.ts';
+import { feeCause, feeFor, rewardCause, rewardFor, type Assignment, type Posting, type TaskLabel } from './ledger.ts';
+import { lockAccounts, openAccounts, post, type PostedEntry } from './posting.ts';
 import { knownTasks, setPrices } from './prices.ts';
 import type { Price, RandomBetween } from './pricing.ts';
 
@@ -33,17 +33,27 @@ export async function reactToUsers(sql: Sql, events: readonly PublishedAtesEvent
 export async function reactToTasks({ clock, random }: ReactionOptions, sql: Sql, events: readonly PublishedAtesEvent[]): Promise<PostedEntry[]> {
   const created = events.filter((event) => event.dataschema === 'task.created.v1');
   const movements = events.filter((event) => event.dataschema === 'task.assigned.v1' || event.dataschema === 'task.completed.v1');
+  if (created.length + movements.length === 0) return [];
   const at = clock();
   const copies = created.map(({ subject, data }) => ({ id: subject, number: data.number, ...splitTicket(data.title) }));
   await copyTasks(sql, copies);
-  const known = await knownTasks(sql, [...new Set(movements.map(({ subject }) => subject)), ...copies.map(({ id }) => id)]);
+  // Two questions that don't wait for each other: they leave in one packet.
+  const [known, accounts] = await Promise.all([
+    knownTasks(sql, [...new Set([...copies.map(({ id }) => id), ...movements.map(({ subject }) => subject)])]),
+    movements.length === 0 ? null : lockAccounts(sql, movements.map(({ data }) => data.assigneeId), movements.map(causeOf)),
+  ]);
   const prices = new Map([...known].flatMap(([taskId, { price }]) => (price === undefined ? [] : [[taskId, price] as const])));
   const heardOf = [...created, ...movements].map(({ subject, traceparent }) => ({ taskId: subject, traceparent }));
   const priced = await setPrices(sql, heardOf, prices, { random, at });
   const postings = movements.map((event) => postingFor(event, prices.get(event.subject) as Price, known.get(event.subject)?.label));
-  const { posted, events: postedEvents } = await post(sql, postings, at);
+  const { posted, events: postedEvents } = accounts === null ? { posted: [], events: [] } : await post(sql, postings, accounts, at);
   await recordEvents(sql, [...priced, ...postedEvents]);
   return posted;
+}
+
+function causeOf(event: TaskMovement): string {
+  const cause = { taskId: event.subject, assignmentNumber: event.data.assignmentNumber };
+  return event.dataschema === 'task.assigned.v1' ? feeCause(cause) : rewardCause(cause);
 }
 
 function postingFor(event: TaskMovement, price: Price, label: TaskLabel | undefined): Posting {

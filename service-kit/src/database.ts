@@ -124,18 +124,24 @@ function openPool({ url, logger, connectionsMax }: DatabaseOptions): Pool {
 /** What leaves in one packet. A packet and the wait for its answer cost more than most of the statements in it. */
 type Statement = readonly [text: string, params?: readonly unknown[]];
 
+interface Answer {
+  readonly rows: unknown[];
+  /** The first word of the statement that was done. */
+  readonly command: string;
+}
+
 async function runTransaction<Result>(pool: Pool, work: (sql: Sql) => Promise<Result>): Promise<Result> {
   const client = await pool.connect();
   // `begin` leaves with the first statement, and what may wait with the one after it, at last with `commit`.
   let waiting: Statement[] = [['begin']];
   let begun = false;
-  const flush = async (...statements: Statement[]): Promise<unknown[]> => {
+  const flush = async (...statements: Statement[]): Promise<Answer | undefined> => {
     const packet = [...waiting, ...statements];
     waiting = [];
     begun = true;
-    return (await sendTogether(client, packet)).at(-1)?.rows ?? [];
+    return (await sendTogether(client, packet)).at(-1);
   };
-  const sql: Sql = Object.assign(async <Row>(text: string, params: readonly unknown[] = []) => (await flush([text, params])) as Row[], {
+  const sql: Sql = Object.assign(async <Row>(text: string, params: readonly unknown[] = []) => ((await flush([text, params]))?.rows ?? []) as Row[], {
     later: async (text: string, params: readonly unknown[] = []) => {
       waiting.push([text, params]);
     },
@@ -143,7 +149,11 @@ async function runTransaction<Result>(pool: Pool, work: (sql: Sql) => Promise<Re
   let broken = false;
   try {
     const result = await work(sql);
-    if (begun || waiting.length > 1) await flush(['commit']);
+    if (begun || waiting.length > 1) {
+      const committed = await flush(['commit']);
+      // What PostgreSQL answers, without an error, when a statement had failed and nobody let its error through.
+      if (committed?.command !== 'COMMIT') throw new Error('The transaction was rolled back: a statement in it had failed');
+    }
     return result;
   } catch (error) {
     if (begun) {
@@ -158,7 +168,7 @@ async function runTransaction<Result>(pool: Pool, work: (sql: Sql) => Promise<Re
 }
 
 /** @throws the first error; the statements behind a failed one fail with it, and a `commit` among them rolls back */
-async function sendTogether(client: PoolClient, statements: readonly Statement[]): Promise<{ rows: unknown[] }[]> {
+async function sendTogether(client: PoolClient, statements: readonly Statement[]): Promise<Answer[]> {
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
   stream.cork();
   const answers = statements.map(([text, params]) => client.query(text, params === undefined ? undefined : [...params]));

@@ -68,6 +68,15 @@ describe('the database', () => {
     expect(await notes()).toEqual(['fourth']);
   });
 
+  test('does not pass for committed when the work swallowed the error of a statement', async () => {
+    const attempt = database.sqlTransaction(async (sql) => {
+      await sql(note, [1, 'first']);
+      await sql(note, [1, 'again']).catch(() => {});
+    });
+    await expect(attempt).rejects.toThrow('rolled back');
+    expect(await notes()).toEqual([]);
+  });
+
   test('survives the loss of its connections', async () => {
     await expect(database.sqlTransaction((sql) => sql('select pg_terminate_backend(pg_backend_pid())'))).rejects.toThrow(/terminat/);
     await database.sqlTransaction(async (sql) => void (await sql(note, [1, 'after'])));

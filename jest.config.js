@@ -1,6 +1,6 @@
 /** @type {import('jest').Config} */
 export default {
-  testMatch: ['**/src/**/*.spec.ts', '**/test/**/*.test.ts', '<rootDir>/e2e/**/*.test.ts', '<rootDir>/scripts/**/*.test.ts', '<rootDir>/deploy/**/*.test.ts'],
+  testMatch: ['**/src/**/*.spec.ts', '**/test/**/*.test.ts', '<rootDir>/e2e/**/*.test.ts', '<rootDir>/scripts/**/*.test.ts', '<rootDir>/deploy/**/*.test.ts', '<rootDir>/simulation/**/*.test.ts', '<rootDir>/chaos/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/'],
   modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/.data/'],
   watchPathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/.data/'],

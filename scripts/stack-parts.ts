@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { dieWithParent } from './die-with-parent.ts';
 import { natsIsReady, natsUrl, prepareNats } from './embedded-nats.ts';
 import { postgresEnvironment, postgresIsReady, preparePostgres, superuserUrl } from './embedded-postgres.ts';
+import { OPERATOR, serviceUsers } from './nats-access.ts';
 import type { Part, StopStep } from './part.ts';
 import { natsNotice, postgresNotice, serviceNotice } from './part-notices.ts';
 import { urlOfDatabase } from './provision-databases.ts';
@@ -34,7 +35,6 @@ export interface StackParts {
 
 const READY_REQUEST_TIMEOUT_MS = 1_000;
 const TOKEN_ISSUER = 'ates';
-const NATS_USER = 'ates';
 const DEMO_PASSWORD_MIN_LENGTH = '5';
 const LOOPBACK = '127.0.0.1';
 
@@ -88,20 +88,21 @@ function natsPart(context: StackContext): Part {
 }
 
 function natsOptions({ config, secrets, ports }: StackContext): Parameters<typeof prepareNats>[0] {
-  return { storeDir: join(config.dataDir, 'nats'), port: ports.nats, user: NATS_USER, password: secrets.natsPassword };
+  const otherUsers = serviceUsers((name) => secrets.subgraphs[name].natsPassword);
+  return { storeDir: join(config.dataDir, 'nats'), port: ports.nats, user: OPERATOR, password: secrets.natsPassword, otherUsers };
 }
 
 function subgraphPart(name: SubgraphName, context: StackContext): Part {
   const { secrets, ports } = context;
   const port = ports[name];
   const server = superuserUrl(ports.postgres, secrets.postgresPassword);
-  const { databasePassword, databaseOwnerPassword, gatewaySecret } = secrets.subgraphs[name];
+  const { databasePassword, databaseOwnerPassword, gatewaySecret, natsPassword } = secrets.subgraphs[name];
   const settings = {
     HOST: LOOPBACK,
     PORT: String(port),
     DATABASE_URL: urlOfDatabase(server, name, { name, password: databasePassword }),
     OWNER_DATABASE_URL: urlOfDatabase(server, name, { name: `${name}_owner`, password: databaseOwnerPassword }),
-    NATS_URL: natsUrl(natsOptions(context)),
+    NATS_URL: natsUrl({ port: ports.nats, user: name, password: natsPassword }),
     GATEWAY_SECRET: gatewaySecret,
     BUSINESS_TIME_ZONE: context.environment['BUSINESS_TIME_ZONE'] ?? 'UTC',
     ...(name === 'users' ? { ADMIN_EMAIL: DEMO_ADMIN_EMAIL, ADMIN_PASSWORD: DEMO_PASSWORD, PASSWORD_MIN_LENGTH: DEMO_PASSWORD_MIN_LENGTH } : {}),

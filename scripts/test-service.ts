@@ -11,8 +11,9 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import pg from 'pg';
 import { dieWithParent } from './die-with-parent.ts';
-import { startNats, type RunningNats } from './embedded-nats.ts';
+import { natsUrl, startNats, type RunningNats } from './embedded-nats.ts';
 import { chooseFreePorts } from './free-ports.ts';
+import { OPERATOR, serviceUsers } from './nats-access.ts';
 import { provisionDatabases, urlOfDatabase } from './provision-databases.ts';
 
 export interface GraphQLAnswer<Data = Record<string, any>> {
@@ -39,6 +40,7 @@ export interface TestService {
   readonly url: string;
   readonly secret: string;
   readonly database: TestDatabase;
+  /** The test's own connection, which may do everything. */
   readonly nats: NatsConnection;
   /** An access token that the service trusts. */
   token(user: TestUser): Promise<string>;
@@ -52,6 +54,7 @@ export interface TestService {
 
 const READY_TIMEOUT_MS = 20_000;
 const ISSUER = 'ates';
+const NATS_PASSWORD = 'test';
 
 /** A database with its owner and its application role, both of a name that no other test has. */
 export async function createTestDatabase(service: string): Promise<TestDatabase> {
@@ -72,10 +75,10 @@ export async function createTestDatabase(service: string): Promise<TestDatabase>
   };
 }
 
-/** A NATS of the test's own, in a temporary folder. */
+/** A NATS of the test's own, in a temporary folder, with the users and permissions of a whole stack. The URL is the operator's. */
 export async function startTestNats(): Promise<RunningNats> {
   const storeDir = mkdtempSync(join(tmpdir(), 'ates-test-nats-'));
-  const nats = await startNats({ storeDir, port: 0, user: 'test', password: 'test' });
+  const nats = await startNats({ storeDir, port: 0, user: OPERATOR, password: NATS_PASSWORD, otherUsers: serviceUsers(() => NATS_PASSWORD) });
   return {
     ...nats,
     stop: async () => {
@@ -96,7 +99,7 @@ export async function eventually<Value>(read: () => Promise<Value> | Value, with
   }
 }
 
-/** Starts `subgraphs/<name>` and waits until it is ready. */
+/** Starts `subgraphs/<name>`, as its own user of NATS, and waits until it is ready. */
 export async function startTestService(name: string, environment: Record<string, string> = {}): Promise<TestService> {
   const [database, nats, issuer, [port = 0]] = await Promise.all([createTestDatabase(name), startTestNats(), startTestIssuer(), chooseFreePorts(1)]);
   const secret = randomBytes(18).toString('base64url');
@@ -105,7 +108,7 @@ export async function startTestService(name: string, environment: Record<string,
     PORT: String(port),
     DATABASE_URL: database.url,
     OWNER_DATABASE_URL: database.ownerUrl,
-    NATS_URL: nats.url,
+    NATS_URL: natsUrl({ port: nats.port, user: name, password: NATS_PASSWORD }),
     GATEWAY_SECRET: secret,
     // Users is its own issuer.
     JWKS_URL: name === 'users' ? `${url}/.well-known/jwks.json` : issuer.jwksUrl,
@@ -114,7 +117,7 @@ export async function startTestService(name: string, environment: Record<string,
     ...environment,
   });
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 3 });
-  const connection = await connect({ servers: new URL(nats.url).host, user: 'test', pass: 'test' });
+  const connection = await connect({ servers: new URL(nats.url).host, user: OPERATOR, pass: NATS_PASSWORD });
   const stop = async (): Promise<void> => {
     await owner.end();
     await connection.close();

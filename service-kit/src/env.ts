@@ -13,6 +13,14 @@ export const secret = makeValidator<string>((input) => {
   return input;
 });
 
+/** A whole number of at least `least`. */
+export const wholeNumber = (least: number) =>
+  makeValidator<number>((input) => {
+    const number = Number(input);
+    if (!Number.isInteger(number) || number < least) throw new Error(`must be a whole number, ${least} or more`);
+    return number;
+  });
+
 /** Reads `name=value,name=value`. @throws Error naming the part that is something else. */
 export function parseNamedValues(input: string): ReadonlyMap<string, string> {
   const entries = input

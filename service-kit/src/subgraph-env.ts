@@ -1,4 +1,4 @@
-import { host, port, secret, str, url } from './env.ts';
+import { host, port, secret, str, url, wholeNumber } from './env.ts';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
@@ -14,4 +14,10 @@ export const subgraphEnv = {
   TOKEN_ISSUER: str({ default: 'ates', desc: '`iss` of access tokens' }),
   TOKEN_AUDIENCE: str({ default: 'ates', desc: '`aud` of access tokens' }),
   LOG_LEVEL: str({ default: 'info', choices: LOG_LEVELS, desc: 'what is logged' }),
+};
+
+/** The variables of a service that produces events. */
+export const producerEnv = {
+  OUTBOX_KEEP_DAYS: wholeNumber(30)({ default: 90, desc: 'how long published events are kept, to fill a lost stream again' }),
+  OUTBOX_MAX_AGE_MS: wholeNumber(1_000)({ default: 30_000, desc: 'from when on an event that is not published makes the service unready' }),
 };

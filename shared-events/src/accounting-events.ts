@@ -6,12 +6,12 @@ const Id = Type.String({ format: 'uuid' });
 const Moment = Type.String({ format: 'date-time' });
 const Day = Type.String({ format: 'date' });
 
-/** The prices of a task, set once. The subject is the task. */
-export const taskPricedV1 = defineEvent('accounting', 'task.priced', 1, {
-  fee: CentsSchema,
-  reward: CentsSchema,
-  pricedAt: Moment,
-});
+export const taskPricedV1 = defineEvent(
+  'accounting',
+  'task.priced.v1',
+  'A task has its prices, once and for ever: the fee is charged at each assignment, the reward paid at completion. The subject is the task.',
+  { fee: CentsSchema, reward: CentsSchema, pricedAt: Moment },
+);
 
 export const EntryKindSchema = Type.Union([
   Type.Literal('FEE'),
@@ -27,7 +27,7 @@ const postedEntry = {
   entry: Type.Object({
     id: Id,
     kind: EntryKindSchema,
-    /** What the balance changed by, in cents: negative for a fee, positive for a reward. */
+    /** What the balance changed by. */
     amount: CentsSchema,
     balanceAfter: CentsSchema,
     description: Type.String(),
@@ -37,12 +37,23 @@ const postedEntry = {
   }),
 };
 
-export const accountChargedV1 = defineEvent('accounting', 'account.charged', 1, postedEntry);
-export const accountRewardedV1 = defineEvent('accounting', 'account.rewarded', 1, postedEntry);
+export const accountChargedV1 = defineEvent(
+  'accounting',
+  'account.charged.v1',
+  'An entry was posted that takes a fee from an employee: its amount is negative. The subject is the account.',
+  postedEntry,
+);
 
-/** The state of an account after one or more entries. */
-export const accountBalanceChangedV1 = defineEvent('accounting', 'account.balance_changed', 1, {
-  ownerId: Id,
-  balance: CentsSchema,
-  changedAt: Moment,
-});
+export const accountRewardedV1 = defineEvent(
+  'accounting',
+  'account.rewarded.v1',
+  'An entry was posted that pays an employee a reward: its amount is positive. The subject is the account.',
+  postedEntry,
+);
+
+export const accountBalanceChangedV1 = defineEvent(
+  'accounting',
+  'account.balance_changed.v1',
+  'The balance of an account after one or more entries. The subject is the account.',
+  { ownerId: Id, balance: CentsSchema, changedAt: Moment },
+);

@@ -1,14 +1,15 @@
 import { accountBalanceChangedV1, accountChargedV1, accountRewardedV1, taskPricedV1 } from './accounting-events.ts';
 import { assertContract, EventContractError, type EventDefinition, type EventOf, type PublishedEvent } from './event.ts';
-import { taskAssignedV1, taskCompletedV1, taskCreatedV1, tasksDayEndedV1 } from './task-events.ts';
+import { taskAssignedV1, taskCompletedV1, taskCreatedV1, taskCreatedV2, taskCreatedV2From, tasksDayEndedV1 } from './task-events.ts';
 import { userAuthenticatedV1, userCreatedV1, userDeniedV1 } from './user-events.ts';
 
-/** Every event version that anybody produces. */
+/** Every event version that is in a stream: streams forget nothing, so none ever leaves this list. */
 export const CATALOG = [
   userCreatedV1,
   userAuthenticatedV1,
   userDeniedV1,
   taskCreatedV1,
+  taskCreatedV2,
   taskAssignedV1,
   taskCompletedV1,
   tasksDayEndedV1,
@@ -18,9 +19,20 @@ export const CATALOG = [
   accountBalanceChangedV1,
 ] as const;
 
+/** Old versions: what follows each, and how its data reads then. Here, and nowhere else, is an old version known. */
+export const UPCASTS = {
+  'task.created.v1': { to: taskCreatedV2, data: taskCreatedV2From },
+} as const;
+
 /** Any event of the catalogue; `dataschema` tells them apart. */
 export type AtesEvent = EventOf<(typeof CATALOG)[number]>;
-export type PublishedAtesEvent = PublishedEvent<AtesEvent>;
+/** Any event as consumers read it: always of the newest version. */
+export type PublishedAtesEvent = PublishedEvent<Exclude<AtesEvent, { dataschema: keyof typeof UPCASTS }>>;
+
+interface Upcast {
+  readonly to: EventDefinition;
+  readonly data: (data: never) => PublishedEvent['data'];
+}
 
 const DEFINITIONS: ReadonlyMap<string, EventDefinition> = new Map(CATALOG.map((definition) => [definition.dataschema, definition]));
 const ENVELOPE_TEXTS = ['id', 'source', 'type', 'dataschema', 'subject', 'time', 'traceparent', 'sequence'] as const;
@@ -33,13 +45,20 @@ export function definitionOf(dataschema: string): EventDefinition {
 }
 
 /**
- * Reads an event from the stream.
+ * Reads an event from the stream: an old version as the newest one.
  * @throws EventContractError when it is no JSON, no CloudEvents envelope, unknown, or does not fit its schema.
  */
 export function readEvent(text: string): PublishedAtesEvent {
   const event = parseEnvelope(text);
   assertContract(definitionOf(String(event['dataschema'])), event['data']);
-  return event as unknown as PublishedAtesEvent;
+  return upcast(event as unknown as PublishedEvent);
+}
+
+/** An event of any version as one of the newest; for those that were read, and kept, before that version was known. */
+export function upcast(event: PublishedEvent): PublishedAtesEvent {
+  const step = (UPCASTS as Readonly<Record<string, Upcast>>)[event.dataschema];
+  if (step === undefined) return event as PublishedAtesEvent;
+  return upcast({ ...event, dataschema: step.to.dataschema, data: step.data(event.data as never) });
 }
 
 function parseEnvelope(text: string): Record<string, unknown> {

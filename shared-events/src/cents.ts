@@ -7,7 +7,7 @@ export type Cents = number & { readonly [centsBrand]: true };
 
 /** The JSON Schema of an amount in an event. */
 export const CentsSchema = Type.Unsafe<Cents>(
-  Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER }),
+  Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER, description: 'US cents.' }),
 );
 
 export const ZERO_CENTS = 0 as Cents;

@@ -1,35 +1,33 @@
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
+import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, type ConsumerMessages, type JetStreamManager } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/transport-node';
-import { readEvent, type PublishedAtesEvent } from './catalog.ts';
-import { parkMessages, type DeadLetter } from './dead-letters.ts';
+import type { PublishedAtesEvent } from './catalog.ts';
+import { createApplier, type AfterCommit, type Applier, type EventLogger, type Message } from './event-applier.ts';
 import type { Producer } from './event.ts';
-import { admitEvents } from './inbox.ts';
+import { inboxIn } from './inbox.ts';
+import { applicable, movedElsewhere, standing, startOver, type Standing } from './inbox-positions.ts';
 import type { RunSql } from './outbox.ts';
-import { pause } from './pause.ts';
-import { streamOf } from './streams.ts';
+import { dueVerdicts, parkedIn } from './parked-events.ts';
+import { startLease, type Lease } from './partition-lease.ts';
+import { watchLink, type NatsLink } from './nats-link.ts';
+import { createLatch, pause } from './pause.ts';
+import { consumerName, partitionOf, partitionSubjects, streamInfo, streamOf, UNPARTITIONED } from './streams.ts';
 
-/** What the event pipe logs to: pino's shape. */
-export interface EventLogger {
-  info(facts: object, message: string): void;
-  warn(facts: object, message: string): void;
-  error(facts: object, message: string): void;
-}
-
-/** Runs after the commit of the batch, for what is only a hint; errors in it are logged, never retried. */
-export type AfterCommit = () => void | Promise<void>;
+export type { AfterCommit, EventLogger };
 
 export interface ConsumerOptions {
   /** Whose events. */
   readonly producer: Producer;
-  /** The consuming service: its durable position in the stream has this name. */
-  readonly durable: string;
+  /** The consuming service: its JetStream consumers have its name. */
+  readonly service: string;
   /**
-   * Which of its events, as a NATS subject pattern; default all. A pattern takes all events of an aggregate or none,
-   * else the versions it lets through have gaps.
+   * Only events of these aggregates, the first word of their types; default all. Never fewer: what is left out of an
+   * aggregate would be a gap in its versions.
    */
-  readonly subjects?: string;
-  /** How long to gather events before a batch is applied, in ms; default 0. For readers whom a moment costs nothing. */
+  readonly about?: string;
+  /** The least time between the beginnings of two batches that are not full, in ms; default 4. For readers whom a moment costs nothing. */
   readonly lingerMs?: number;
+  /** The service's database, for the session that owns partitions. */
+  readonly databaseUrl: string;
   readonly nats: NatsConnection;
   readonly logger: EventLogger;
   /** One database transaction, committed when the work resolves. */
@@ -38,169 +36,259 @@ export interface ConsumerOptions {
   readonly react: (events: readonly PublishedAtesEvent[], sql: RunSql) => Promise<AfterCommit | void>;
 }
 
+export interface ConsumerFacts {
+  /** The partitions that this replica reads. */
+  readonly partitions: readonly number[];
+  readonly applied: number;
+  /** How often events could not be applied for now. */
+  readonly retries: number;
+}
+
 export interface EventConsumer {
   /** Null while events are being applied, else the reason why they are not. */
   check(): string | null;
+  facts(): ConsumerFacts;
+  /** Events in the stream that this replica has not applied yet, of its partitions. */
+  lag(): Promise<number>;
+  /** How many events of this producer are parked. */
+  parked(): Promise<number>;
   stop(): Promise<void>;
 }
 
+/** One partition that is being read. */
+interface Lane {
+  readonly partition: number;
+  readonly messages: ConsumerMessages;
+  /** False once it has ended, for whatever reason. */
+  open: boolean;
+}
+
+interface QueuedMessage extends Message {
+  readonly lane: Lane;
+}
+
 const BATCH_MAX_EVENTS = 500;
-const ACK_PENDING_MAX = 1_000;
-const ACK_WAIT_MS = 30_000;
-const STREAM_POLL_MS = 250;
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 5_000;
+const QUEUE_MAX_EVENTS = 2_000;
+/** Nearly as soon as at once, at a fraction of the cost. */
+const PACE_MS = 4;
+const TEND_MS = 500;
+const RETRY_MS = 250;
+/** A broker that has just come back may let a first request go unanswered: better to ask again soon. */
+const LOOK_TIMEOUT_MS = 1_000;
+/** Counting what waits for a new consumer takes long in a long stream. */
+const ATTACH_TIMEOUT_MS = 20_000;
+/** The server forgets a consumer that nobody reads by for so long. */
+const INACTIVE_MS = 60_000;
 
 /**
- * Consumes one producer's stream, in order, in batches: one transaction holds the inbox rows and the effects of up to
- * 500 events, and the messages are acknowledged after its commit. A failed batch is retried in place with growing
- * pauses, so nothing is overtaken; a message that can't be read is parked and the rest goes on.
+ * Consumes one producer's stream, in order, in batches: one transaction holds the inbox rows, the effects and the new
+ * positions of up to 500 events. Where a partition stands is kept in the service's own database and nowhere else, so it can't
+ * be ahead of the effects, and no broker can forget it: JetStream's consumers are made at that position whenever a
+ * partition is taken over, and acknowledge nothing.
+ *
+ * Own partitions → attach a lane to each → queue → batch → applier … and twice a second: partitions that came or went, lanes
+ * that ended, verdicts about parked events.
  */
 export function startConsumer(options: ConsumerOptions): EventConsumer {
-  const stopped = new AbortController();
-  const state = { failure: null as string | null };
-  const running = (async () => {
-    while (!stopped.signal.aborted) {
-      try {
-        const messages = await attach(options, stopped.signal);
-        if (messages !== null) await consume(options, messages, stopped.signal, state);
-      } catch (error) {
-        state.failure = describe(options, error);
-        options.logger.warn({ err: error, producer: options.producer }, 'the consumer lost its stream and attaches again');
-        await pause(STREAM_POLL_MS, stopped.signal);
-      }
-    }
-  })();
+  const consumer = new Consumer(options);
+  const running = consumer.run();
   return {
-    check: () => state.failure,
+    check: () => consumer.failure ?? consumer.applier.facts.failure,
+    facts: () => ({ partitions: consumer.openPartitions(), ...consumer.applier.facts }),
+    lag: () => consumer.lag(),
+    parked: () => consumer.parked(),
     stop: async () => {
-      stopped.abort();
+      consumer.stopped.abort(new Error('the consumer stops'));
       await running;
     },
   };
 }
 
-/** Opens the durable consumer; waits for a stream that its producer has not made yet. */
-async function attach({ producer, durable, nats, subjects }: ConsumerOptions, stopped: AbortSignal): Promise<ConsumerMessages | null> {
-  const manager = await jetstreamManager(nats);
-  const stream = streamOf(producer);
-  while (!(await exists(() => manager.streams.info(stream)))) {
-    if (stopped.aborted) return null;
-    await pause(STREAM_POLL_MS, stopped);
-  }
-  await manager.consumers.add(stream, {
-    durable_name: durable,
-    ...(subjects !== undefined && { filter_subject: subjects }),
-    ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(ACK_WAIT_MS),
-    deliver_policy: DeliverPolicy.All,
-    max_ack_pending: ACK_PENDING_MAX,
-  });
-  const consumer = await jetstream(nats).consumers.get(stream, durable);
-  return consumer.consume({ max_messages: BATCH_MAX_EVENTS, abort_on_missing_resource: true });
-}
+class Consumer {
+  readonly stopped = new AbortController();
+  readonly applier: Applier;
+  failure: string | null = null;
+  readonly #options: ConsumerOptions;
+  readonly #source;
+  readonly #lanes = new Map<number, Lane>();
+  readonly #lease: Lease;
+  readonly #link: NatsLink;
+  #queue: QueuedMessage[] = [];
+  readonly #wake = createLatch();
+  #tendAt = 0;
+  #appliedAt = 0;
+  #room = Promise.withResolvers<void>();
 
-async function consume(
-  options: ConsumerOptions,
-  messages: ConsumerMessages,
-  stopped: AbortSignal,
-  state: { failure: string | null },
-): Promise<void> {
-  const queue: JsMsg[] = [];
-  let wake = Promise.withResolvers<void>();
-  let ended = false;
-  const onStop = () => messages.stop();
-  stopped.addEventListener('abort', onStop, { once: true });
-  const reading = (async () => {
-    try {
-      for await (const message of messages) {
-        queue.push(message);
-        wake.resolve();
+  constructor(options: ConsumerOptions) {
+    const { producer, logger, databaseUrl, transaction, react } = options;
+    this.#options = options;
+    this.#source = { source: `/${producer}`, stream: streamOf(producer) };
+    this.applier = createApplier<RunSql>({
+      producer,
+      logger,
+      transaction: (work) => transaction((sql) => work({ sql, inbox: inboxIn(sql, this.#source), parked: parkedIn(sql, this.#source) })),
+      react,
+      pause: async (ms) => {
+        await pause(ms, this.stopped.signal);
+        this.stopped.signal.throwIfAborted();
+      },
+    });
+    this.#link = watchLink(options.nats, this.stopped.signal, () => {
+      // What was under way to a connection that broke is lost: every lane begins again where it stands.
+      this.#endLanes();
+      this.#tendNow();
+    });
+    this.#lease = startLease({ databaseUrl, name: this.#source.stream, partitions: UNPARTITIONED + 1, logger, onChange: () => this.#tendNow() });
+  }
+
+  openPartitions(): number[] {
+    return [...this.#lanes.values()].filter(({ open }) => open).map(({ partition }) => partition);
+  }
+
+  async lag(): Promise<number> {
+    const manager = await jetstreamManager(this.#options.nats, { checkAPI: false });
+    const pending = await Promise.all(
+      this.openPartitions().map(async (partition) => (await manager.consumers.info(this.#source.stream, consumerName(this.#options.service, partition))).num_pending),
+    );
+    return pending.reduce((sum, count) => sum + count, this.#queue.length);
+  }
+
+  async parked(): Promise<number> {
+    const [row] = await this.#options.transaction((sql) =>
+      sql<{ parked: number }>('select count(*)::int as parked from parked_events where source = $1 and outcome is null', [this.#source.source]),
+    );
+    return row?.parked ?? 0;
+  }
+
+  async run(): Promise<void> {
+    const paceMs = Math.max(PACE_MS, this.#options.lingerMs ?? 0);
+    while (!this.stopped.signal.aborted) {
+      if (Date.now() >= this.#tendAt) {
+        this.#tendAt = Date.now() + TEND_MS;
+        await this.#guarded(() => this.#tend());
+      } else if (this.#queue.length > 0) {
+        if (this.#queue.length < BATCH_MAX_EVENTS) await pause(this.#appliedAt + paceMs - Date.now(), this.stopped.signal);
+        await this.#guarded(() => this.#applyNext());
+      } else {
+        await this.#wake.wait(Math.max(this.#tendAt - Date.now(), 0), this.stopped.signal);
       }
-    } finally {
-      ended = true;
-      wake.resolve();
     }
-  })();
-  // Awaited below; until then its failure must not count as one that nobody handles.
-  reading.catch(() => {});
-  try {
-    while (!stopped.aborted && !(ended && queue.length === 0)) {
-      await wake.promise;
-      wake = Promise.withResolvers<void>();
-      if (options.lingerMs !== undefined && queue.length < BATCH_MAX_EVENTS) await pause(options.lingerMs, stopped);
-      while (queue.length > 0 && !stopped.aborted) {
-        await applyInPlace(options, queue.splice(0, BATCH_MAX_EVENTS), stopped, state);
+    this.#endLanes();
+    await this.#lease.stop();
+  }
+
+  #tendNow(): void {
+    this.#tendAt = 0;
+    this.#wake.set();
+  }
+
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      this.failure = null;
+    } catch (error) {
+      // What was queued is read again, from where the partitions stand.
+      this.#endLanes();
+      if (this.stopped.signal.aborted) return;
+      const { stream } = this.#source;
+      this.failure = `events of ${stream} are not being read: ${error instanceof Error ? error.message : String(error)}`;
+      this.#options.logger.warn({ err: error, stream }, 'the consumer begins again where its partitions stand');
+      await pause(RETRY_MS, this.stopped.signal);
+    }
+  }
+
+  async #applyNext(): Promise<void> {
+    this.#appliedAt = Date.now();
+    const batch = this.#queue.splice(0, BATCH_MAX_EVENTS);
+    this.#room.resolve();
+    this.#room = Promise.withResolvers();
+    if (batch.length > 0) await this.applier.apply(batch);
+  }
+
+  /** Lanes for the partitions that are owned and for no others; what operators decided. */
+  async #tend(): Promise<void> {
+    const { nats, transaction } = this.#options;
+    for (const lane of this.#lanes.values()) if (!lane.open || !this.#lease.keep.has(lane.partition)) this.#endLane(lane);
+    for (const partition of this.#lease.leave) this.#lease.release(partition);
+    const missing = [...this.#lease.keep].filter((partition) => !this.#lanes.has(partition));
+    if (missing.length > 0 && this.#link.isUp) {
+      const info = await streamInfo(await jetstreamManager(nats, { checkAPI: false, timeout: LOOK_TIMEOUT_MS }), this.#options.producer);
+      // Its producer has not made it yet.
+      if (info === null) return;
+      const manager = await jetstreamManager(nats, { checkAPI: false, timeout: ATTACH_TIMEOUT_MS });
+      // All of them have ended, well or badly, before anything else is done with lanes.
+      const attached = await Promise.allSettled(missing.map((partition) => this.#attach(manager, partition, { created: info.created, last: info.state.last_seq })));
+      for (const lane of attached) if (lane.status === 'rejected') throw lane.reason;
+      for (const aggregateId of await transaction((sql) => applicable(sql, this.#source.source))) {
+        if (this.#lease.keep.has(partitionOf(aggregateId))) await this.applier.drain(aggregateId);
       }
     }
-    await reading;
-  } finally {
-    stopped.removeEventListener('abort', onStop);
-  }
-}
-
-/** Applies a batch, again and again until it is done or the consumer stops; what was not acknowledged then comes again. */
-async function applyInPlace(
-  options: ConsumerOptions,
-  batch: readonly JsMsg[],
-  stopped: AbortSignal,
-  state: { failure: string | null },
-): Promise<void> {
-  for (let retryMs = RETRY_MIN_MS; !stopped.aborted; retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)) {
-    try {
-      await applyBatch(options, batch);
-      state.failure = null;
-      return;
-    } catch (error) {
-      state.failure = describe(options, error);
-      options.logger.error({ err: error, producer: options.producer, events: batch.length, retryMs }, 'a batch of events failed and is retried');
-      for (const message of batch) message.working();
-      await pause(retryMs, stopped);
+    const { moved, verdicts } = await transaction(async (sql) => ({
+      moved: await movedElsewhere(sql, this.#source.stream, [...this.#lanes.keys()].map((partition) => [partition, this.applier.positions.get(partition) ?? 0])),
+      verdicts: await dueVerdicts(sql, this.#source),
+    }));
+    // A rebuild has put them back to the beginning.
+    for (const lane of this.#lanes.values()) if (moved.includes(lane.partition)) this.#endLane(lane);
+    if (moved.length > 0) this.#tendNow();
+    for (const verdict of verdicts) {
+      if (this.#lease.keep.has(verdict.aggregateId === null ? 0 : partitionOf(verdict.aggregateId))) await this.applier.settle(verdict);
     }
   }
-}
 
-async function applyBatch(options: ConsumerOptions, batch: readonly JsMsg[]): Promise<void> {
-  const { producer, transaction, react, logger } = options;
-  const { events, unreadable } = readBatch(streamOf(producer), batch);
-  const afterCommit = await transaction(async (sql) => {
-    await parkMessages(sql, unreadable);
-    const admitted = events.length === 0 ? [] : await admitEvents(sql, `/${producer}`, events);
-    return admitted.length === 0 ? undefined : react(admitted, sql);
-  });
-  try {
-    await afterCommit?.();
-  } catch (error) {
-    logger.warn({ err: error, producer }, 'what follows a commit failed; the effects themselves are committed');
+  async #attach(manager: JetStreamManager, partition: number, stream: { readonly created: string; readonly last: number }): Promise<void> {
+    const { producer, service, about, nats, transaction } = this.#options;
+    const start = await transaction((sql) => standing(sql, { stream: this.#source.stream, partition }, stream));
+    const name = consumerName(service, partition);
+    await manager.consumers.delete(this.#source.stream, name).catch(() => {});
+    const info = await manager.consumers.add(this.#source.stream, {
+      name,
+      filter_subject: partitionSubjects(producer, partition, about),
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartSequence,
+      // The message that it stands at comes once more, to see that it is still the same.
+      opt_start_seq: start.messageId === null ? start.position + 1 : start.position,
+      inactive_threshold: nanos(INACTIVE_MS),
+      mem_storage: true,
+    });
+    const messages = await jetstream(nats).consumers.getConsumerFromInfo(info).consume({ max_messages: BATCH_MAX_EVENTS, abort_on_missing_resource: true });
+    const lane: Lane = { partition, messages, open: true };
+    this.#lanes.set(partition, lane);
+    this.applier.positions.set(partition, start.position);
+    void this.#read(lane, start);
   }
-  for (const message of batch) message.ack();
-  for (const { streamSeq, reason } of unreadable) logger.error({ producer, streamSeq, reason }, 'an event could not be read and was parked');
-}
 
-function readBatch(stream: string, batch: readonly JsMsg[]): { events: PublishedAtesEvent[]; unreadable: DeadLetter[] } {
-  const events: PublishedAtesEvent[] = [];
-  const unreadable: DeadLetter[] = [];
-  for (const message of batch) {
-    const text = message.string();
+  async #read(lane: Lane, { position, messageId }: Standing): Promise<void> {
+    let delivered = 0;
     try {
-      events.push(readEvent(text));
+      for await (const message of lane.messages) {
+        if (!lane.open) break;
+        if (message.info.deliverySequence !== ++delivered) throw new Error('A message was lost on the way');
+        const read = { partition: lane.partition, seq: message.seq, id: message.headers?.get('Nats-Msg-Id') ?? '', text: message.string(), lane };
+        if (delivered === 1 && messageId !== null) {
+          if (read.seq === position && read.id === messageId) continue;
+          await this.#options.transaction((sql) => startOver(sql, this.#source.stream, lane.partition));
+          throw new Error(`The stream has another message at ${position} than it had: it is read from its beginning`);
+        }
+        this.#queue.push(read);
+        this.#wake.set();
+        if (this.#queue.length >= QUEUE_MAX_EVENTS) await this.#room.promise;
+      }
     } catch (error) {
-      unreadable.push({ stream, streamSeq: message.seq, reason: error instanceof Error ? error.message : String(error), message: text });
+      if (lane.open) this.#options.logger.warn({ err: error, stream: this.#source.stream, partition: lane.partition }, 'a partition is attached again');
     }
+    lane.open = false;
+    this.#tendNow();
   }
-  return { events, unreadable };
-}
 
-function describe({ producer }: ConsumerOptions, error: unknown): string {
-  return `events of ${producer} are not being applied: ${error instanceof Error ? error.message : String(error)}`;
-}
+  #endLanes(): void {
+    for (const lane of this.#lanes.values()) this.#endLane(lane);
+  }
 
-async function exists(lookUp: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await lookUp();
-    return true;
-  } catch (error) {
-    if (error instanceof Error && /stream not found/i.test(error.message)) return false;
-    throw error;
+  #endLane(lane: Lane): void {
+    lane.open = false;
+    lane.messages.stop();
+    this.#lanes.delete(lane.partition);
+    this.#queue = this.#queue.filter((message) => message.lane !== lane);
+    this.#room.resolve();
   }
 }

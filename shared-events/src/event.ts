@@ -1,9 +1,10 @@
 import Type, { type Static, type TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
-import { v7 as uuidv7 } from 'uuid';
+import { newId } from './new-id.ts';
 
 /** A service that produces events; each has one stream of its own. */
-export type Producer = 'users' | 'tasks' | 'accounting';
+export type Producer = (typeof PRODUCERS)[number];
+export const PRODUCERS = ['users', 'tasks', 'accounting'] as const;
 
 /** One version of one event type: its contract. */
 export interface EventDefinition<Name extends string = string, Schema extends TSchema = TSchema> {
@@ -14,9 +15,9 @@ export interface EventDefinition<Name extends string = string, Schema extends TS
   readonly schemaVersion: number;
   /** Type and version together, for example `task.assigned.v1`: what tells events apart. */
   readonly dataschema: Name;
-  /** The NATS subject, for example `ates.tasks.task.assigned.v1`. */
+  /** The NATS subject without the partition, for example `ates.tasks.task.assigned.v1`. */
   readonly natsSubject: string;
-  /** JSON Schema of `data`. */
+  /** JSON Schema of `data`, titled and described. */
   readonly schema: Schema;
   readonly validator: Validator;
 }
@@ -54,24 +55,32 @@ export class EventContractError extends Error {
   override readonly name = 'EventContractError';
 }
 
-/** Declares one version of an event; `fields` are the members of `data` besides the aggregate's version. */
-export function defineEvent<Type extends string, Version extends number, Fields extends Record<string, TSchema>>(
+/**
+ * Declares one version of an event.
+ * @param dataschema type and version, for example `task.assigned.v1`
+ * @param description what it tells and whom its subject names, for those who read the documents made of the catalogue
+ * @param fields the members of `data` besides the aggregate's version
+ */
+export function defineEvent<Name extends `${string}.v${number}`, Fields extends Record<string, TSchema>>(
   producer: Producer,
-  type: Type,
-  schemaVersion: Version,
+  dataschema: Name,
+  description: string,
   fields: Fields,
 ) {
-  const schema = Type.Object({ version: Type.Integer({ minimum: 1 }), ...fields });
-  const dataschema = `${type}.v${schemaVersion}` as const;
+  const end = dataschema.lastIndexOf('.v');
+  const schema = Type.Object(
+    { version: Type.Integer({ minimum: 1, description: 'Counts the events of the subject, from 1 without gaps.' }), ...fields },
+    { title: dataschema, description },
+  );
   return {
     producer,
-    type,
-    schemaVersion,
+    type: dataschema.slice(0, end),
+    schemaVersion: Number(dataschema.slice(end + 2)),
     dataschema,
     natsSubject: `ates.${producer}.${dataschema}`,
     schema,
     validator: Compile<TSchema>(schema),
-  } satisfies EventDefinition<`${Type}.v${Version}`>;
+  } satisfies EventDefinition<Name>;
 }
 
 /** When, and within which trace, an event happens. */
@@ -94,7 +103,7 @@ export function newEvent<Definition extends EventDefinition>(
   assertContract(definition, data);
   return {
     specversion: '1.0',
-    id: uuidv7(),
+    id: newId(),
     source: `/${definition.producer}`,
     type: definition.type,
     dataschema: definition.dataschema,

@@ -1,11 +1,11 @@
-import { jetstream, type JetStreamClient } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Client } from 'pg';
-import { ensureStream, streamOf } from './streams.ts';
 import type { Producer } from './event.ts';
 import { OUTBOX_CHANNEL } from './outbox.ts';
-import type { EventLogger } from './event-consumer.ts';
-import { pause } from './pause.ts';
+import type { EventLogger } from './event-applier.ts';
+import { watchLink, type NatsLink } from './nats-link.ts';
+import { createLatch, pause, type Latch } from './pause.ts';
+import { Leader } from './outbox-leader.ts';
 
 export interface RelayOptions {
   readonly producer: Producer;
@@ -15,73 +15,96 @@ export interface RelayOptions {
   readonly logger: EventLogger;
   /** How long to gather commits before a batch is published, in ms; default 0. For events that nobody waits for. */
   readonly lingerMs?: number;
+  /** Unready from when the oldest unpublished event is older than this, in ms; default 30 s. */
+  readonly maxAgeMs?: number;
+  /** How long published events are kept, in days; default 90. */
+  readonly keepDays?: number;
+}
+
+export interface RelayFacts {
+  /** Whether this relay is the active one. */
+  readonly leads: boolean;
+  /** Events in the outbox that the stream does not have, counted up to 100,000. */
+  readonly unpublished: number;
+  /** Age of the oldest of them, in ms; 0 when there is none. */
+  readonly oldestMs: number;
+  readonly published: number;
+  /** How often the stream was found to be other than the outbox left it. */
+  readonly resyncs: number;
 }
 
 export interface Relay {
-  /** Null while the outbox is being emptied by somebody and not stuck here, else the reason. */
+  /** Null while the outbox is being emptied by somebody, else the reason why it is not. */
   check(): string | null;
+  facts(): RelayFacts;
   stop(): Promise<void>;
 }
 
 /** Session advisory lock of the one active relay of a database. */
 const LEADER_LOCK = 7_061_002;
-const BATCH_MAX_EVENTS = 500;
-const PUBLISH_TIMEOUT_MS = 2_000;
 const POLL_MS = 1_000;
 const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 5_000;
-
-interface OutboxRow {
-  readonly seq: string;
-  readonly id: string;
-  readonly nats_subject: string;
-  readonly envelope: string;
-}
-
-/** The envelope is put together from the row's columns, so that the row is written once and never rewritten. */
-const UNPUBLISHED = `
-  select seq::text, id::text, 'ates.' || $1 || '.' || dataschema as nats_subject,
-    json_build_object(
-      'specversion', '1.0', 'id', id, 'source', '/' || $1, 'type', type, 'dataschema', dataschema,
-      'subject', aggregate_id, 'time', to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-      'datacontenttype', 'application/json', 'traceparent', traceparent, 'sequence', seq::text, 'data', data
-    )::text as envelope
-  from outbox where published_at is null order by seq limit $2`;
-
-const MARK_PUBLISHED = `
-  update outbox set published_at = now(), stream_seq = ack.stream_seq
-  from unnest($1::bigint[], $2::bigint[]) as ack (seq, stream_seq) where outbox.seq = ack.seq`;
+const RETRY_MAX_MS = 2_000;
+const MAX_AGE_MS = 30_000;
 
 /**
- * Moves a producer's events from its outbox to its stream, in order. Any number of relays may run for a database;
- * the one that holds the lock works, the others stand by and ask again each second.
+ * The leader's session. A frozen leader loses it, and the lock with it. Positions need not be on the disk before they are
+ * used: one that a crash of PostgreSQL forgets is found again in the stream, by the event's id.
+ */
+const SESSION = '-c idle_session_timeout=5000 -c statement_timeout=60000 -c synchronous_commit=off -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off';
+
+const BACKLOG = `
+  with unpublished as (
+    (select occurred_at from outbox where stream_seq is null limit 100000)
+    union all (select occurred_at from outbox where stream_seq > (select published from outbox_relay) limit 100000)
+  )
+  select count(*)::int as unpublished, coalesce(extract(epoch from now() - min(occurred_at)) * 1000, 0)::float as "oldestMs" from unpublished`;
+
+/**
+ * Moves a producer's events from its outbox to its stream, in order. Any number of relays may run for a database: the one
+ * that holds the lock leads, the others stand by and ask again each second.
  *
- * Connect → become leader → (publish a batch, mark it, until nothing is left → wait for a commit or 1 s) … Any error
- * ends the session, and with it the lock; the next session starts from what the rows say. A publish that timed
- * out is unknown, not failed: it is sent again under the same message id.
+ * The outbox decides which event has which position in the stream, and each message is published with the position it
+ * expects. So the stream is a copy of the outbox: a relay that only thinks that it leads can't add to it, what the stream
+ * lost is published again at the same place, and whether an unanswered publish arrived is seen by looking.
+ *
+ * Connect → lead → resync: make the stream and the outbox agree → take a batch, publish it, until nothing comes any more → rest
+ * until a commit says so, and look now and then … Any error ends the session; the next one resyncs.
  */
 export function startRelay(options: RelayOptions): Relay {
   const stopped = new AbortController();
-  let failure: string | null = null;
+  const state = { leads: false, unpublished: 0, oldestMs: 0, published: 0, resyncs: 0, sampledAt: 0, failure: null as string | null, failingSince: null as number | null };
+  let lost = new AbortController();
+  const linkChanged = createLatch();
+  const link = watchLink(options.nats, stopped.signal, (isUp) => {
+    linkChanged.set();
+    if (!isUp) lost.abort(new Error('the connection to NATS was lost'));
+  });
   const running = (async () => {
-    let retryMs = RETRY_MIN_MS;
-    const progress = (): void => {
-      failure = null;
-      retryMs = RETRY_MIN_MS;
-    };
-    while (!stopped.signal.aborted) {
+    for (let retryMs = RETRY_MIN_MS; !stopped.signal.aborted; retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)) {
+      const publishedBefore = state.published;
+      lost = new AbortController();
       try {
-        await runSession(options, stopped.signal, progress);
+        await runSession(options, state, { lost, link, linkChanged, over: AbortSignal.any([stopped.signal, lost.signal]) });
       } catch (error) {
-        failure = `the outbox relay is retrying: ${error instanceof Error ? error.message : String(error)}`;
+        if (state.published > publishedBefore) retryMs = RETRY_MIN_MS;
+        state.failingSince ??= Date.now();
+        state.failure = `the outbox relay is retrying: ${error instanceof Error ? error.message : String(error)}`;
         options.logger.warn({ err: error, producer: options.producer, retryMs }, 'the outbox relay lost its session and starts again');
-        await pause(retryMs, stopped.signal);
-        retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
+        if (link.isUp) await pause(retryMs, stopped.signal);
       }
+      state.leads = false;
     }
   })();
+  const age = () => (state.unpublished === 0 ? 0 : state.oldestMs + Date.now() - state.sampledAt);
   return {
-    check: () => failure,
+    check: () => {
+      const limitMs = options.maxAgeMs ?? MAX_AGE_MS;
+      if (state.failingSince !== null && Date.now() - state.failingSince > limitMs) return state.failure;
+      if (age() <= limitMs) return null;
+      return `${state.unpublished} events wait in the outbox, the oldest for ${Math.round(age() / 1_000)} s (limit ${limitMs / 1_000} s): ${state.failure ?? 'is NATS reachable and not full?'}`;
+    },
+    facts: () => ({ ...state, oldestMs: age() }),
     stop: async () => {
       stopped.abort();
       await running;
@@ -89,59 +112,55 @@ export function startRelay(options: RelayOptions): Relay {
   };
 }
 
-async function runSession({ producer, databaseUrl, nats, logger, lingerMs = 0 }: RelayOptions, stopped: AbortSignal, onProgress: () => void): Promise<void> {
-  const session = new Client({ connectionString: databaseUrl, application_name: `${producer}-relay` });
-  const lost = new AbortController();
-  let wake = Promise.withResolvers<void>();
-  session.on('notification', () => wake.resolve());
-  session.on('error', (error) => {
-    lost.abort(error);
-    wake.resolve();
-  });
-  stopped.addEventListener('abort', () => wake.resolve(), { once: true });
+type RelayState = { -readonly [Fact in keyof RelayFacts]: RelayFacts[Fact] } & { sampledAt: number; failure: string | null; failingSince: number | null };
+
+interface Session {
+  readonly lost: AbortController;
+  readonly link: NatsLink;
+  readonly linkChanged: Latch;
+  /** When the relay stops, or the session is lost. */
+  readonly over: AbortSignal;
+}
+
+async function runSession(options: RelayOptions, state: RelayState, { lost, link, linkChanged, over }: Session): Promise<void> {
+  const session = new Client({ connectionString: options.databaseUrl, application_name: `${options.producer}-relay`, options: SESSION });
+  const commits = createLatch();
+  const publishedBefore = state.published;
+  session.on('notification', commits.set);
+  session.on('error', (error) => lost.abort(error));
   try {
     await session.connect();
-    if (!(await becomeLeader(session, stopped))) return;
-    await ensureStream(nats, producer);
-    await session.query(`listen ${OUTBOX_CHANNEL}`);
-    logger.info({ producer }, 'the outbox relay leads');
-    const stream = jetstream(nats, { timeout: PUBLISH_TIMEOUT_MS });
-    while (!stopped.aborted) {
-      wake = Promise.withResolvers<void>();
-      while ((await publishBatch(session, stream, producer)) === BATCH_MAX_EVENTS && !stopped.aborted);
-      onProgress();
-      const poll = setTimeout(wake.resolve, POLL_MS);
-      await wake.promise;
-      clearTimeout(poll);
-      if (lingerMs > 0) await pause(lingerMs, stopped);
-      lost.signal.throwIfAborted();
+    while (!link.isUp || !(await takeLead(session))) {
+      await sample(session, state);
+      // Standing by works; who leads has its own say.
+      if (link.isUp) state.failure = state.failingSince = null;
+      await (link.isUp ? pause(POLL_MS, over) : linkChanged.wait(POLL_MS, over));
+      if (over.aborted) return;
     }
+    state.leads = true;
+    await session.query(`listen ${OUTBOX_CHANNEL}`);
+    await sample(session, state);
+    const leader = await Leader.begin(options, session, {
+      onAgreed: (repaired) => (state.resyncs += Number(repaired)),
+      onPublished: (count) => (state.published += count),
+      onLook: async () => {
+        if (state.published > publishedBefore || state.unpublished === 0) state.failure = state.failingSince = null;
+        if (Date.now() - state.sampledAt > POLL_MS) await sample(session, state);
+      },
+    });
+    await leader.run(commits, over);
+    lost.signal.throwIfAborted();
   } finally {
     await session.end().catch(() => {});
   }
 }
 
-async function becomeLeader(session: Client, stopped: AbortSignal): Promise<boolean> {
-  while (!stopped.aborted) {
-    const { rows } = await session.query<{ leads: boolean }>('select pg_try_advisory_lock($1) as leads', [LEADER_LOCK]);
-    if (rows[0]?.leads === true) return true;
-    await pause(POLL_MS, stopped);
-  }
-  return false;
+async function takeLead(session: Client): Promise<boolean> {
+  const { rows } = await session.query<{ leads: boolean }>('select pg_try_advisory_lock($1) as leads', [LEADER_LOCK]);
+  return rows[0]?.leads === true;
 }
 
-/** Publishes the oldest unpublished events, all under way at once, and marks those acknowledged up to the first that was not. */
-async function publishBatch(session: Client, stream: JetStreamClient, producer: Producer): Promise<number> {
-  const { rows } = await session.query<OutboxRow>({ name: 'unpublished', text: UNPUBLISHED, values: [producer, BATCH_MAX_EVENTS] });
-  if (rows.length === 0) return 0;
-  const acks = await Promise.allSettled(
-    rows.map((row) => stream.publish(row.nats_subject, row.envelope, { msgID: row.id, expect: { streamName: streamOf(producer) } })),
-  );
-  const firstFailed = acks.findIndex(({ status }) => status === 'rejected');
-  const published = firstFailed === -1 ? rows : rows.slice(0, firstFailed);
-  const streamSeqs = acks.slice(0, published.length).map((ack) => (ack.status === 'fulfilled' ? ack.value.seq : null));
-  await session.query({ name: 'mark_published', text: MARK_PUBLISHED, values: [published.map(({ seq }) => seq), streamSeqs] });
-  const failed = acks[firstFailed];
-  if (failed?.status === 'rejected') throw failed.reason;
-  return rows.length;
+async function sample(session: Client, state: RelayState): Promise<void> {
+  const { rows } = await session.query<Pick<RelayFacts, 'unpublished' | 'oldestMs'>>({ name: 'backlog', text: BACKLOG });
+  Object.assign(state, rows[0], { sampledAt: Date.now() });
 }

@@ -7,57 +7,44 @@ export interface RunSql {
   later(text: string, params?: readonly unknown[]): Promise<void>;
 }
 
-/** The channel on which a commit with events wakes the relay. */
+/** The channel on which a commit with events wakes a relay that rests. */
 export const OUTBOX_CHANNEL = 'outbox_filled';
 
-/**
- * The outbox of a producer; part of its first migration. `seq` is drawn while the aggregate's row is locked, so within
- * one aggregate its order is the order of commits; between aggregates a higher one may become visible first, which
- * is why readers ask for unpublished rows and never for rows above a position.
- */
-export const OUTBOX_TABLE = [
-  `create table outbox (
-    seq bigint generated always as identity primary key,
-    id uuid not null unique,
-    aggregate_id uuid not null,
-    version integer not null check (version >= 1),
-    type text not null,
-    dataschema text not null,
-    occurred_at timestamptz not null,
-    traceparent text not null,
-    data json not null,
-    published_at timestamptz,
-    stream_seq bigint,
-    unique (aggregate_id, version)
-  )`,
-  'create index outbox_unpublished on outbox (seq) where published_at is null',
-] as const;
+// The versions' own table sees that each aggregate's go on by one, over all partitions of the outbox.
+const RECORD = `
+  with event as (
+    select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::json[])
+      with ordinality as event (id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data, place)
+  ), recorded as (
+    insert into outbox (id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data)
+    select id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data from event order by place
+  ), counted as (
+    insert into outbox_versions as known (aggregate_id, version)
+    select aggregate_id, max(version) from event group by aggregate_id order by aggregate_id
+    on conflict (aggregate_id) do update set version = excluded.version
+    returning aggregate_id, coalesce(old.version, 0) as before, new.version as after
+  ), refused as (
+    select refuse_version(aggregate_id, before, after) from counted
+    join (select aggregate_id, count(*) as steps from event group by aggregate_id) as span using (aggregate_id)
+    where after - before <> steps
+  )
+  select (select pg_notify($9, '') from outbox_relay where rests), (select count(*) from refused)`;
 
 /**
- * Writes events into the outbox, in the transaction that changes the state they tell of. The aggregate's row must
- * be locked by then (or its version checked): a second event with the same version fails on the unique key.
+ * Writes events into the outbox, in the transaction that changes the state they tell of. The aggregate's row must be
+ * locked by then (or its version checked): versions that do not go on by one from the last recorded fail the transaction.
  */
 export async function recordEvents(sql: RunSql, events: readonly AtesEvent[]): Promise<void> {
   if (events.length === 0) return;
-  await sql.later(
-    `with recorded as (
-       insert into outbox (id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data)
-       select id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data
-       from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::json[])
-         with ordinality as event (id, aggregate_id, version, type, dataschema, occurred_at, traceparent, data, position)
-       order by position
-     )
-     select pg_notify($9, '')`,
-    [
-      events.map(({ id }) => id),
-      events.map(({ subject }) => subject),
-      events.map(({ data }) => data.version),
-      events.map(({ type }) => type),
-      events.map(({ dataschema }) => dataschema),
-      events.map(({ time }) => time),
-      events.map(({ traceparent }) => traceparent),
-      events.map(({ data }) => JSON.stringify(data)),
-      OUTBOX_CHANNEL,
-    ],
-  );
+  await sql.later(RECORD, [
+    events.map(({ id }) => id),
+    events.map(({ subject }) => subject),
+    events.map(({ data }) => data.version),
+    events.map(({ type }) => type),
+    events.map(({ dataschema }) => dataschema),
+    events.map(({ time }) => time),
+    events.map(({ traceparent }) => traceparent),
+    events.map(({ data }) => JSON.stringify(data)),
+    OUTBOX_CHANNEL,
+  ]);
 }

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { defineEvent } from './event.ts';
+import { defineEvent, type EventOf } from './event.ts';
 
 const Id = Type.String({ format: 'uuid' });
 const Moment = Type.String({ format: 'date-time' });
@@ -8,43 +8,66 @@ const Day = Type.String({ format: 'date' });
 export const TaskStatusSchema = Type.Union([Type.Literal('OPEN'), Type.Literal('DONE'), Type.Literal('DELETED')]);
 export type TaskStatus = Static<typeof TaskStatusSchema>;
 
-/** The whole public state of a new task. The title is in the old style: `[ticket] title` where there is a ticket. */
-export const taskCreatedV1 = defineEvent('tasks', 'task.created', 1, {
-  number: Type.Integer({ minimum: 1 }),
-  title: Type.String(),
+const NO_BRACKETS = '^[^\\[\\]]*$';
+
+const TaskNumber = Type.Integer({ minimum: 1, description: 'Unique and increasing; 17 is shown as POPUG-17.' });
+const newTask = {
   description: Type.String(),
   status: TaskStatusSchema,
   creatorId: Id,
   createdAt: Moment,
+};
+
+export const taskCreatedV1 = defineEvent('tasks', 'task.created.v1', 'A new task: its whole public state. The subject is the task.', {
+  number: TaskNumber,
+  title: Type.String({ description: 'In the old style: "[ticket] title" where there is a ticket.' }),
+  ...newTask,
 });
 
-/** A task got an assignee, for the `assignmentNumber`-th time: this is what is charged. */
-export const taskAssignedV1 = defineEvent('tasks', 'task.assigned', 1, {
-  assignmentNumber: Type.Integer({ minimum: 1 }),
-  assigneeId: Id,
-  previousAssigneeId: Type.Union([Id, Type.Null()]),
-  businessDay: Day,
-  assignedAt: Moment,
+export const taskCreatedV2 = defineEvent('tasks', 'task.created.v2', 'A new task: its whole public state. The subject is the task.', {
+  number: TaskNumber,
+  ticket: Type.Union([Type.String({ pattern: NO_BRACKETS }), Type.Null()], { description: 'The id in Jira, for example POPUG-12; null when there is none.' }),
+  title: Type.String({ pattern: NO_BRACKETS, description: 'Without the ticket and without square brackets.' }),
+  ...newTask,
 });
 
-/** The assignee of the last assignment has done the task: this is what is rewarded. */
-export const taskCompletedV1 = defineEvent('tasks', 'task.completed', 1, {
-  assignmentNumber: Type.Integer({ minimum: 1 }),
-  assigneeId: Id,
-  businessDay: Day,
-  completedAt: Moment,
-});
+export const taskAssignedV1 = defineEvent(
+  'tasks',
+  'task.assigned.v1',
+  'A task got an assignee, by chance or by name: this is what is charged. The subject is the task.',
+  {
+    assignmentNumber: Type.Integer({ minimum: 1, description: 'Counts the assignments of the task, from 1.' }),
+    assigneeId: Id,
+    previousAssigneeId: Type.Union([Id, Type.Null()], { description: 'Null when nobody had the task.' }),
+    businessDay: Day,
+    assignedAt: Moment,
+  },
+);
 
-/** The marker of a business day's end: nothing stamped with that day follows it in the stream. The subject is the day's own id. */
-export const tasksDayEndedV1 = defineEvent('tasks', 'tasks.day_ended', 1, {
-  businessDay: Day,
-  endedAt: Moment,
-  /** Highest task number given by then; 0 when there is no task yet. */
-  lastTaskNumber: Type.Integer({ minimum: 0 }),
-  /** How many assignments and completions are stamped with the day. */
-  assignments: Type.Integer({ minimum: 0 }),
-  completions: Type.Integer({ minimum: 0 }),
-});
+export const taskCompletedV1 = defineEvent(
+  'tasks',
+  'task.completed.v1',
+  'The assignee of the last assignment has done the task: this is what is rewarded. The subject is the task.',
+  {
+    assignmentNumber: Type.Integer({ minimum: 1, description: 'The assignment that it ends.' }),
+    assigneeId: Id,
+    businessDay: Day,
+    completedAt: Moment,
+  },
+);
+
+export const tasksDayEndedV1 = defineEvent(
+  'tasks',
+  'tasks.day_ended.v1',
+  "The marker of a business day's end: nothing stamped with that day follows it in the stream. The subject is the day's own id.",
+  {
+    businessDay: Day,
+    endedAt: Moment,
+    lastTaskNumber: Type.Integer({ minimum: 0, description: 'The highest task number given by then; 0 when there is no task yet.' }),
+    assignments: Type.Integer({ minimum: 0, description: 'How many assignments are stamped with the day.' }),
+    completions: Type.Integer({ minimum: 0, description: 'How many completions are stamped with the day.' }),
+  },
+);
 
 const TICKETED_TITLE = /^\s*\[([^[\]]+)\]\s*(.*)$/s;
 
@@ -55,7 +78,8 @@ export function splitTicket(titled: string): { readonly ticket: string | null; r
   return { ticket: parts[1].trim(), title: parts[2].trim() };
 }
 
-/** The old-style title that carries the ticket. */
-export function joinTicket(ticket: string | null, title: string): string {
-  return ticket === null ? title : `[${ticket}] ${title}`;
+/** What a v1 tells, as v2 tells it. Never fails: of brackets that v1 allowed and v2 does not, what is in them stays. */
+export function taskCreatedV2From({ title: titled, ...task }: EventOf<typeof taskCreatedV1>['data']): EventOf<typeof taskCreatedV2>['data'] {
+  const { ticket, title } = splitTicket(titled);
+  return { ...task, ticket, title: title.replaceAll(/[[\]]/g, '') };
 }

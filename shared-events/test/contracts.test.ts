@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { CATALOG, readEvent } from '../src/catalog.ts';
-import { EventContractError, newEvent } from '../src/event.ts';
+import { CATALOG, definitionOf, readEvent, UPCASTS } from '../src/catalog.ts';
+import { assertContract, EventContractError, newEvent } from '../src/event.ts';
 import { taskAssignedV1 } from '../src/task-events.ts';
 
 const FIXTURES = join(import.meta.dirname, '../fixtures');
@@ -16,8 +16,27 @@ describe('event contracts', () => {
 
   test.each(CATALOG.map(({ dataschema }) => dataschema))('the stored %s is readable', (dataschema) => {
     const event = readEvent(fixture(dataschema));
-    expect(event.dataschema).toBe(dataschema);
-    expect(event.source).toBe(`/${CATALOG.find((definition) => definition.dataschema === dataschema)?.producer}`);
+    const { producer, type } = definitionOf(dataschema);
+    expect(event).toMatchObject({ source: `/${producer}`, type });
+    expect(JSON.parse(fixture(dataschema))).toMatchObject({ dataschema, type });
+  });
+
+  test.each(CATALOG.map(({ dataschema }) => dataschema))('the stored %s is read as the newest version of its type', (dataschema) => {
+    const event = readEvent(fixture(dataschema));
+    const { type } = definitionOf(dataschema);
+    const newest = Math.max(...CATALOG.filter((definition) => definition.type === type).map(({ schemaVersion }) => schemaVersion));
+    expect(event.dataschema).toBe(`${type}.v${newest}`);
+    expect(() => assertContract(definitionOf(event.dataschema), event.data)).not.toThrow();
+  });
+
+  test.each(Object.entries(UPCASTS))('%s becomes the version after it, of the same type and producer', (dataschema, { to }) => {
+    const { type, producer, schemaVersion } = definitionOf(dataschema);
+    expect(to).toMatchObject({ type, producer, schemaVersion: schemaVersion + 1 });
+  });
+
+  test('an old version tells the same as the new one', () => {
+    const { data } = readEvent(fixture('task.created.v1'));
+    expect(data).toEqual(JSON.parse(fixture('task.created.v2')).data);
   });
 
   test('an event that does not fit its schema is refused when it is produced', () => {

@@ -1,6 +1,5 @@
 import { Migration } from '@mikro-orm/migrations';
-import { INBOX_TABLES } from '@ates/shared-events/inbox';
-import { OUTBOX_TABLE } from '@ates/shared-events/outbox';
+import { INBOX_TABLES, OUTBOX_TABLE } from '@ates/shared-events/migrations/2026-11-20-pipe';
 
 /** The management's earnings and the money that left; every other account is an employee's. */
 export const COMPANY_ACCOUNT = '00000000-0000-7000-8000-000000000001';

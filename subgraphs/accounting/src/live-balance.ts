@@ -53,10 +53,15 @@ export function createLiveBalances(logger: Logger): LiveBalances {
       connection.subscribe(SUBJECT, {
         callback: (error, message) => {
           if (error !== null) return logger.warn({ err: error }, 'live entries are not heard');
-          const told = message.json<{ replica: string; entries: PostedEntry[] }>();
-          // This one's own watchers know already.
-          if (told.replica === replica) return;
-          for (const entry of told.entries) deliver({ ...entry, postedAt: new Date(entry.postedAt) });
+          try {
+            const told = message.json<{ replica: string; entries: PostedEntry[] }>();
+            // This one's own watchers know already.
+            if (told.replica === replica) return;
+            for (const entry of told.entries) deliver({ ...entry, postedAt: new Date(entry.postedAt) });
+          } catch (unreadable) {
+            // NATS lets any service name this subject as where its answers go.
+            logger.warn({ err: unreadable }, 'a message among the live entries could not be read');
+          }
         },
       });
     },

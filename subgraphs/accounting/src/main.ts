@@ -12,7 +12,10 @@ import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
+import { registerPipe } from '@ates/shared-events/pipe-metrics';
 import { Migration20261120Accounting } from '../migrations/2026-11-20-accounting.ts';
+import { Migration20261121LedgerChecks } from '../migrations/2026-11-21-ledger-checks.ts';
+import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
 import { readAccountingConfig } from './config.ts';
 import { createLiveBalances } from './live-balance.ts';
 import { reactToTasks, reactToUsers } from './reactions.ts';
@@ -22,15 +25,16 @@ const config = readAccountingConfig();
 const logger = createLogger('accounting', config.LOG_LEVEL);
 const clock = () => new Date();
 /** Who watches a balance hears of it at once; its events have no one waiting and leave the cores to that for a moment. */
-const GATHER_MS = 5;
+const GATHER_MS = 10;
 
 runService(logger, async (lifecycle) => {
   const health = createHealth();
+  const metrics = createMetrics('accounting');
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [],
-    migrations: [Migration20261120Accounting],
+    migrations: [Migration20261120Accounting, Migration20261121Pipe, Migration20261121LedgerChecks],
     logger,
   });
   lifecycle.onStop('database', database.close);
@@ -40,7 +44,7 @@ runService(logger, async (lifecycle) => {
   const services = { database, live, currentDay: () => dateIn(database.sql, config.BUSINESS_TIME_ZONE, clock()) };
   health.add('nats', () => 'is not connected yet');
   const server = await startSubgraphServer({
-    app: createHttpApp(health, createMetrics('accounting')),
+    app: createHttpApp(health, metrics),
     host: config.HOST,
     port: config.PORT,
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
@@ -56,12 +60,13 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
   live.connect(nats);
-  const relay = startRelay({ producer: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger, lingerMs: GATHER_MS });
+  const limits = { maxAgeMs: config.OUTBOX_MAX_AGE_MS, keepDays: config.OUTBOX_KEEP_DAYS };
+  const relay = startRelay({ producer: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger, lingerMs: GATHER_MS, ...limits });
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
 
   const rules = { clock, random: (min: number, max: number) => randomInt(min, max + 1) };
-  const pipe = { durable: 'accounting', nats, logger, transaction: database.sqlTransaction };
+  const pipe = { service: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction };
   const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(sql, events) });
   const tasks = startConsumer({
     ...pipe,
@@ -71,7 +76,9 @@ runService(logger, async (lifecycle) => {
       return () => live.announce(posted);
     },
   });
-  for (const [name, consumer] of Object.entries({ users, tasks })) {
+  const consumers = { users, tasks };
+  registerPipe(metrics, { relay, consumers });
+  for (const [name, consumer] of Object.entries(consumers)) {
     lifecycle.onStop(`consumer of ${name}`, consumer.stop);
     health.add(`consumer of ${name}`, consumer.check);
   }

@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { newId } from '@ates/shared-events/new-id';
 import type { Sql } from '@ates/service-kit/database';
 import { accountBalanceChangedV1, accountChargedV1, accountRewardedV1 } from '@ates/shared-events/accounting-events';
 import type { AtesEvent } from '@ates/shared-events/catalog';
@@ -47,7 +47,7 @@ export async function post(
   const fresh = withoutRepeated(postings, known);
   if (fresh.length === 0) return { posted: [], events: [] };
   const { entries, accountsAfter } = applyPostings(fresh, employees, company);
-  const identified = entries.map((entry) => ({ ...entry, id: uuidv7() }));
+  const identified = entries.map((entry) => ({ ...entry, id: newId() }));
   const { posted, events, versions } = announce(fresh, identified, employees, postedAt);
   const rows = { postings: fresh.map((posting) => ({ ...posting, ...sidesOf(posting, employees) })), entries: identified, accountsAfter, versions };
   await insertPostings(sql, rows, postedAt);

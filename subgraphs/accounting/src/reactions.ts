@@ -1,8 +1,7 @@
-import { v7 as uuidv7 } from 'uuid';
+import { newId } from '@ates/shared-events/new-id';
 import type { Sql } from '@ates/service-kit/database';
 import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { recordEvents } from '@ates/shared-events/outbox';
-import { splitTicket } from '@ates/shared-events/task-events';
 import { isAssignable } from '@ates/shared-events/user-events';
 import { copyTasks, copyUsers } from './copies.ts';
 import { feeCause, feeFor, rewardCause, rewardFor, type Assignment, type Posting, type TaskLabel } from './ledger.ts';
@@ -31,11 +30,11 @@ export async function reactToUsers(sql: Sql, events: readonly PublishedAtesEvent
  * @returns the entries that were posted, for those who watch
  */
 export async function reactToTasks({ clock, random }: ReactionOptions, sql: Sql, events: readonly PublishedAtesEvent[]): Promise<PostedEntry[]> {
-  const created = events.filter((event) => event.dataschema === 'task.created.v1');
+  const created = events.filter((event) => event.dataschema === 'task.created.v2');
   const movements = events.filter((event) => event.dataschema === 'task.assigned.v1' || event.dataschema === 'task.completed.v1');
   if (created.length + movements.length === 0) return [];
   const at = clock();
-  const copies = created.map(({ subject, data }) => ({ id: subject, number: data.number, ...splitTicket(data.title) }));
+  const copies = created.map(({ subject, data }) => ({ id: subject, number: data.number, ticket: data.ticket, title: data.title }));
   await copyTasks(sql, copies);
   // Two questions that don't wait for each other: they leave in one packet.
   const [known, accounts] = await Promise.all([
@@ -60,5 +59,5 @@ function postingFor(event: TaskMovement, price: Price, label: TaskLabel | undefi
   const { assignmentNumber, assigneeId, businessDay } = event.data;
   const assignment: Assignment = { taskId: event.subject, assignmentNumber, employeeId: assigneeId, businessDay };
   const posting = event.dataschema === 'task.assigned.v1' ? feeFor(assignment, price, label) : rewardFor(assignment, price, label);
-  return { ...posting, id: uuidv7(), traceparent: event.traceparent };
+  return { ...posting, id: newId(), traceparent: event.traceparent };
 }

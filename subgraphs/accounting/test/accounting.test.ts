@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { newEvent } from '@ates/shared-events/event';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { ensureStream } from '@ates/shared-events/streams';
-import { taskAssignedV1, taskCompletedV1, taskCreatedV1 } from '@ates/shared-events/task-events';
+import { taskAssignedV1, taskCompletedV1, taskCreatedV1, taskCreatedV2 } from '@ates/shared-events/task-events';
 import { userCreatedV1, type Role } from '@ates/shared-events/user-events';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
@@ -21,8 +22,8 @@ describe('Accounting', () => {
 
   beforeAll(async () => {
     accounting = await startTestService('accounting');
-    await ensureStream(accounting.nats, 'users');
-    await ensureStream(accounting.nats, 'tasks');
+    await ensureStream(await jetstreamManager(accounting.nats), 'users');
+    await ensureStream(await jetstreamManager(accounting.nats), 'tasks');
   });
   afterAll(() => accounting?.stop());
 
@@ -32,10 +33,9 @@ describe('Accounting', () => {
     await publish(newEvent(userCreatedV1, user.id, { version: 1, name, email: `${user.id}@ates.test`, roles, status: 'ACTIVE' }, OCCURRENCE));
     return { ...user, token: await accounting.token(user) };
   };
-  const created = (taskId: string, title = '[POPUG-1] Feed the parrot') => {
-    const state = { version: 1, number: (number += 1), title, description: '', status: 'OPEN' as const, creatorId: taskId, createdAt: OCCURRENCE.time.toISOString() };
-    return newEvent(taskCreatedV1, taskId, state, OCCURRENCE);
-  };
+  const newTask = (taskId: string) => ({ version: 1, number: (number += 1), description: '', status: 'OPEN' as const, creatorId: taskId, createdAt: OCCURRENCE.time.toISOString() });
+  const created = (taskId: string) => newEvent(taskCreatedV2, taskId, { ...newTask(taskId), ticket: 'POPUG-1', title: 'Feed the parrot' }, OCCURRENCE);
+  const createdLongAgo = (taskId: string) => newEvent(taskCreatedV1, taskId, { ...newTask(taskId), title: '[POPUG-1] Feed the parrot' }, OCCURRENCE);
   const assigned = (taskId: string, assigneeId: string, assignmentNumber = 1, day = DAY) => {
     const data = { version: assignmentNumber + 1, assignmentNumber, assigneeId, previousAssigneeId: null, businessDay: day, assignedAt: OCCURRENCE.time.toISOString() };
     return newEvent(taskAssignedV1, taskId, data, OCCURRENCE);
@@ -56,10 +56,13 @@ describe('Accounting', () => {
     expect(sums).toEqual({ entries: 0, balances: 0, off: 0 });
   };
 
-  test('an assignment is charged, a completion rewarded, at the price set once, in words a person can read', async () => {
+  test.each([
+    ['task.created.v2', created],
+    ['task.created.v1', createdLongAgo],
+  ])('after a %s an assignment is charged, a completion rewarded, at the price set once, in words a person can read', async (_dataschema, arrives) => {
     const ann = await hire();
     const taskId = uuidv7();
-    for (const event of [created(taskId), assigned(taskId, ann.id), completed(taskId, ann.id)]) await publish(event);
+    for (const event of [arrives(taskId), assigned(taskId, ann.id), completed(taskId, ann.id)]) await publish(event);
     await posted(taskId, 2);
     const price = await priceOf(taskId);
     const [fee, reward] = [Number(price?.fee), Number(price?.reward)];
@@ -70,6 +73,28 @@ describe('Accounting', () => {
       expect.objectContaining({ kind: 'FEE', amount: -fee, balanceAfter: -fee, description: `Fee for POPUG-${number} Feed the parrot, assignment 1` }),
     ]);
     await expectBalancedLedger();
+  });
+
+  test('garbage among the live entries harms nobody', async () => {
+    for (const garbage of ['popug', 'null', '{}', '{"replica":"other","entries":[null]}']) accounting.nats.publish('live.accounting.entry_posted', garbage);
+    await accounting.nats.flush();
+    const ann = await hire();
+    await eventually(async () => (await myAccount(ann.token))?.balance === 0);
+    expect((await fetch(`${accounting.url}/healthz`)).status).toBe(200);
+  });
+
+  test('its part of the event pipe is shown in /metrics', async () => {
+    const metrics = await eventually(async () => {
+      const text = await (await fetch(`${accounting.url}/metrics`)).text();
+      return /^ates_relay_leads\{.*\} 1$/m.test(text) && text;
+    });
+    for (const name of ['ates_outbox_unpublished_events', 'ates_outbox_oldest_unpublished_seconds', 'ates_relay_published_events_total', 'ates_relay_resyncs_total']) {
+      expect(metrics).toMatch(new RegExp(`^${name}\\{service="accounting"\\} \\d`, 'm'));
+    }
+    for (const name of ['ates_consumer_lag_events', 'ates_consumer_partitions', 'ates_consumer_applied_events_total', 'ates_consumer_retries_total', 'ates_parked_events']) {
+      for (const producer of ['users', 'tasks']) expect(metrics).toMatch(new RegExp(`^${name}\\{.*producer="${producer}".*\\} \\d`, 'm'));
+    }
+    expect(metrics).toMatch(/^ates_consumer_partitions\{.*producer="tasks".*\} 9$/m);
   });
 
   test('what happened is announced: the price, the charge, the reward, and the balance', async () => {

@@ -1,5 +1,5 @@
 import { Migration } from '@mikro-orm/migrations';
-import { INBOX_TABLES } from '@ates/shared-events/inbox';
+import { INBOX_TABLES } from '@ates/shared-events/migrations/2026-11-20-pipe';
 
 export class Migration20261120Analytics extends Migration {
   override up(): void {

@@ -9,8 +9,12 @@ import { connectNats } from '@ates/service-kit/nats';
 import { runService } from '@ates/service-kit/run-service';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator } from '@ates/service-kit/viewer';
+import type { Producer } from '@ates/shared-events/event';
 import { startConsumer } from '@ates/shared-events/event-consumer';
+import { registerPipe } from '@ates/shared-events/pipe-metrics';
 import { Migration20261120Analytics } from '../migrations/2026-11-20-analytics.ts';
+import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
+import { Migration20261121Rebuild } from '../migrations/2026-11-21-rebuild.ts';
 import { readAnalyticsConfig } from './config.ts';
 import { reactToEvents } from './reactions.ts';
 import { analyticsContext, analyticsResolvers } from './resolvers.ts';
@@ -23,11 +27,12 @@ const GATHER_MS = 50;
 
 runService(logger, async (lifecycle) => {
   const health = createHealth();
+  const metrics = createMetrics('analytics');
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [],
-    migrations: [Migration20261120Analytics],
+    migrations: [Migration20261120Analytics, Migration20261121Pipe, Migration20261121Rebuild],
     logger,
   });
   lifecycle.onStop('database', database.close);
@@ -36,7 +41,7 @@ runService(logger, async (lifecycle) => {
   const currentDay = () => dateIn(database.sql, config.BUSINESS_TIME_ZONE, clock());
   health.add('nats', () => 'is not connected yet');
   const server = await startSubgraphServer({
-    app: createHttpApp(health, createMetrics('analytics')),
+    app: createHttpApp(health, metrics),
     host: config.HOST,
     port: config.PORT,
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
@@ -52,17 +57,21 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
 
-  for (const producer of ['users', 'tasks', 'accounting'] as const) {
-    const consumer = startConsumer({
+  const consume = (producer: Producer) =>
+    startConsumer({
       producer,
-      durable: 'analytics',
+      service: 'analytics',
+      databaseUrl: config.DATABASE_URL,
       lingerMs: GATHER_MS,
       nats,
       logger,
       transaction: database.sqlTransaction,
       react: (events, sql) => reactToEvents(sql, config.BUSINESS_TIME_ZONE, events),
     });
-    lifecycle.onStop(`consumer of ${producer}`, consumer.stop);
-    health.add(`consumer of ${producer}`, consumer.check);
+  const consumers = { users: consume('users'), tasks: consume('tasks'), accounting: consume('accounting') };
+  registerPipe(metrics, { consumers });
+  for (const [name, consumer] of Object.entries(consumers)) {
+    lifecycle.onStop(`consumer of ${name}`, consumer.stop);
+    health.add(`consumer of ${name}`, consumer.check);
   }
 });

@@ -1,6 +1,5 @@
 import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { addCents, negateCents, ZERO_CENTS, type Cents } from '@ates/shared-events/cents';
-import { splitTicket } from '@ates/shared-events/task-events';
 
 /** How the totals of a day change. */
 export interface DayChange {
@@ -54,8 +53,8 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
   };
   for (const event of events) {
     switch (event.dataschema) {
-      case 'task.created.v1':
-        changes.tasks.push({ taskId: event.subject, number: event.data.number, ...splitTicket(event.data.title) });
+      case 'task.created.v2':
+        changes.tasks.push({ taskId: event.subject, number: event.data.number, ticket: event.data.ticket, title: event.data.title });
         break;
       case 'task.assigned.v1':
         change(event.data.businessDay, { assigned: 1 });

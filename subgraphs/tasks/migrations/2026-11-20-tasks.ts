@@ -1,7 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 import { IDEMPOTENCY_TABLE } from '@ates/service-kit/idempotency';
-import { INBOX_TABLES } from '@ates/shared-events/inbox';
-import { OUTBOX_TABLE } from '@ates/shared-events/outbox';
+import { INBOX_TABLES, OUTBOX_TABLE } from '@ates/shared-events/migrations/2026-11-20-pipe';
 
 export class Migration20261120Tasks extends Migration {
   override up(): void {

@@ -1,10 +1,11 @@
 import { readEnv, timeZone } from '@ates/service-kit/env';
-import { subgraphEnv } from '@ates/service-kit/subgraph-env';
+import { producerEnv, subgraphEnv } from '@ates/service-kit/subgraph-env';
 
 /** The configuration of Tasks; every variable with its meaning. */
 export function readTasksConfig() {
   return readEnv({
     ...subgraphEnv,
+    ...producerEnv,
     BUSINESS_TIME_ZONE: timeZone({ default: 'UTC', desc: 'the IANA time zone whose calendar dates are the business days' }),
   });
 }

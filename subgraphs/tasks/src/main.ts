@@ -11,7 +11,9 @@ import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
+import { registerPipe } from '@ates/shared-events/pipe-metrics';
 import { Migration20261120Tasks } from '../migrations/2026-11-20-tasks.ts';
+import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
 import { startDayRobot } from './day-robot.ts';
 import { readTasksConfig } from './config.ts';
 import { reactToAccounting, reactToUsers } from './reactions.ts';
@@ -26,11 +28,12 @@ const timeZone = config.BUSINESS_TIME_ZONE;
 
 runService(logger, async (lifecycle) => {
   const health = createHealth();
+  const metrics = createMetrics('tasks');
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [TaskEntity],
-    migrations: [Migration20261120Tasks],
+    migrations: [Migration20261120Tasks, Migration20261121Pipe],
     logger,
   });
   lifecycle.onStop('database', database.close);
@@ -42,7 +45,7 @@ runService(logger, async (lifecycle) => {
 
   health.add('nats', () => 'is not connected yet');
   const server = await startSubgraphServer({
-    app: createHttpApp(health, createMetrics('tasks')),
+    app: createHttpApp(health, metrics),
     host: config.HOST,
     port: config.PORT,
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
@@ -57,14 +60,17 @@ runService(logger, async (lifecycle) => {
   const nats = await connectNats(config.NATS_URL, 'tasks', logger);
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
-  const relay = startRelay({ producer: 'tasks', databaseUrl: config.DATABASE_URL, nats, logger });
+  const limits = { maxAgeMs: config.OUTBOX_MAX_AGE_MS, keepDays: config.OUTBOX_KEEP_DAYS };
+  const relay = startRelay({ producer: 'tasks', databaseUrl: config.DATABASE_URL, nats, logger, ...limits });
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
 
-  const pipe = { durable: 'tasks', nats, logger, transaction: database.sqlTransaction };
+  const pipe = { service: 'tasks', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction };
   const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(rules, sql, events) });
-  const prices = startConsumer({ ...pipe, producer: 'accounting', subjects: 'ates.accounting.task.>', react: (events, sql) => reactToAccounting(sql, events) });
-  for (const [name, consumer] of Object.entries({ users, prices })) {
+  const accounting = startConsumer({ ...pipe, producer: 'accounting', about: 'task', react: (events, sql) => reactToAccounting(sql, events) });
+  const consumers = { users, accounting };
+  registerPipe(metrics, { relay, consumers });
+  for (const [name, consumer] of Object.entries(consumers)) {
     lifecycle.onStop(`consumer of ${name}`, consumer.stop);
     health.add(`consumer of ${name}`, consumer.check);
   }

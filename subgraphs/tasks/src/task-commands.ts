@@ -6,7 +6,7 @@ import { currentTrace, traceOf } from '@ates/service-kit/trace-context';
 import type { AtesEvent } from '@ates/shared-events/catalog';
 import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
-import { joinTicket, taskCompletedV1, taskCreatedV1 } from '@ates/shared-events/task-events';
+import { taskCompletedV1, taskCreatedV2 } from '@ates/shared-events/task-events';
 import { v7 as uuidv7 } from 'uuid';
 import { assignableEmployees, assignedEvent, assignOpenTasks, holdEmployees } from './assignments.ts';
 import { stampBusinessDay } from './business-day.ts';
@@ -116,13 +116,14 @@ function createdEvent(task: Pick<TaskRow, 'id' | 'number' | 'ticket' | 'title' |
   const data = {
     version: 1,
     number: task.number,
-    title: joinTicket(task.ticket ?? null, task.title),
+    ticket: task.ticket ?? null,
+    title: task.title,
     description: task.description,
     status: 'OPEN' as const,
     creatorId: task.creatorId,
     createdAt: at.toISOString(),
   };
-  return newEvent(taskCreatedV1, task.id, data, { time: at, traceparent: traceparentNow() });
+  return newEvent(taskCreatedV2, task.id, data, { time: at, traceparent: traceparentNow() });
 }
 
 function completedEvent(task: TaskRow, assigneeId: string, { at, businessDay }: Stamp): AtesEvent {

@@ -3,6 +3,7 @@ import { openDatabase, type Database } from '@ates/service-kit/database';
 import { createLogger } from '@ates/service-kit/logger';
 import { createTestDatabase, type TestDatabase } from '../../../scripts/test-service.ts';
 import { Migration20261120Tasks } from '../migrations/2026-11-20-tasks.ts';
+import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
 import { endElapsedDays, extendRegister, stampBusinessDay } from '../src/business-day.ts';
 import { createTaskCommands } from '../src/task-commands.ts';
 import { TaskEntity } from '../src/task.entity.ts';
@@ -14,7 +15,7 @@ describe('the business day', () => {
   let database: Database;
   beforeAll(async () => {
     testDatabase = await createTestDatabase('tasks');
-    database = await openDatabase({ url: testDatabase.url, ownerUrl: testDatabase.ownerUrl, entities: [TaskEntity], migrations: [Migration20261120Tasks], logger: createLogger('test', 'silent') });
+    database = await openDatabase({ url: testDatabase.url, ownerUrl: testDatabase.ownerUrl, entities: [TaskEntity], migrations: [Migration20261120Tasks, Migration20261121Pipe], logger: createLogger('test', 'silent') });
   });
   afterEach(async () => {
     for (const table of ['business_days', 'assignments', 'tasks', 'outbox', 'user_copies']) await database.sql(`delete from ${table}`);

@@ -1,3 +1,5 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { ensureStream } from '@ates/shared-events/streams';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { newEvent } from '@ates/shared-events/event';
 import { taskPricedV1 } from '@ates/shared-events/accounting-events';
@@ -33,9 +35,9 @@ describe('Tasks', () => {
   beforeAll(async () => {
     tasks = await startTestService('tasks');
     // The streams of Users and Accounting, which are not running here.
-    const { ensureStream } = await import('@ates/shared-events/streams');
-    await ensureStream(tasks.nats, 'users');
-    await ensureStream(tasks.nats, 'accounting');
+    const streams = await jetstreamManager(tasks.nats);
+    await ensureStream(streams, 'users');
+    await ensureStream(streams, 'accounting');
     await userArrives(manager);
   });
   afterAll(() => tasks?.stop());
@@ -52,7 +54,7 @@ describe('Tasks', () => {
     });
     expect(assigned.assignee).toEqual({ id: ann.id, name: 'Ann' });
     expect(await outboxOf(orphan.id)).toEqual([
-      { version: 1, dataschema: 'task.created.v1', data: expect.objectContaining({ title: '[POPUG-1] Wait for a popug', status: 'OPEN' }) },
+      { version: 1, dataschema: 'task.created.v2', data: expect.objectContaining({ ticket: 'POPUG-1', title: 'Wait for a popug', status: 'OPEN' }) },
       { version: 2, dataschema: 'task.assigned.v1', data: expect.objectContaining({ assignmentNumber: 1, assigneeId: ann.id, previousAssigneeId: null }) },
     ]);
   });
@@ -70,7 +72,7 @@ describe('Tasks', () => {
       expect(tokens.has(task.assignee.id)).toBe(true);
       expect(task.assignee.id).not.toBe(manager.id);
       const [first, second] = await outboxOf(task.id);
-      expect(first?.data).toMatchObject({ version: 1, number: task.number, description: 'Twice a day', creatorId: manager.id });
+      expect(first?.data).toMatchObject({ version: 1, number: task.number, ticket: null, title: 'Feed the parrot', description: 'Twice a day', creatorId: manager.id });
       expect(second?.data).toMatchObject({ version: 2, assignmentNumber: 1, assigneeId: task.assignee.id, businessDay: today() });
     });
 

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 import { IDEMPOTENCY_TABLE } from '@ates/service-kit/idempotency';
-import { OUTBOX_TABLE } from '@ates/shared-events/outbox';
+import { OUTBOX_TABLE } from '@ates/shared-events/migrations/2026-11-20-pipe';
 
 export class Migration20261120Users extends Migration {
   override up(): void {

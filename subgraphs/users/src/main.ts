@@ -9,7 +9,9 @@ import { runService } from '@ates/service-kit/run-service';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
+import { registerPipe } from '@ates/shared-events/pipe-metrics';
 import { Migration20261120Users } from '../migrations/2026-11-20-users.ts';
+import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
 import { readUsersConfig } from './config.ts';
 import { loadSigningKeys } from './keys.ts';
 import { usersContext, usersResolvers } from './resolvers.ts';
@@ -23,11 +25,12 @@ const clock = () => new Date();
 
 runService(logger, async (lifecycle) => {
   const health = createHealth();
+  const metrics = createMetrics('users');
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [UserEntity],
-    migrations: [Migration20261120Users],
+    migrations: [Migration20261120Users, Migration20261121Pipe],
     logger,
   });
   lifecycle.onStop('database', database.close);
@@ -41,7 +44,7 @@ runService(logger, async (lifecycle) => {
   const sessions = createSessions({ database, keys, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE, clock });
 
   health.add('nats', () => 'is not connected yet');
-  const app = createHttpApp(health, createMetrics('users'));
+  const app = createHttpApp(health, metrics);
   app.get('/.well-known/jwks.json', (_request, response) => void response.json(keys.jwks));
   const server = await startSubgraphServer({
     app,
@@ -59,7 +62,9 @@ runService(logger, async (lifecycle) => {
   const nats = await connectNats(config.NATS_URL, 'users', logger);
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
-  const relay = startRelay({ producer: 'users', databaseUrl: config.DATABASE_URL, nats, logger });
+  const limits = { maxAgeMs: config.OUTBOX_MAX_AGE_MS, keepDays: config.OUTBOX_KEEP_DAYS };
+  const relay = startRelay({ producer: 'users', databaseUrl: config.DATABASE_URL, nats, logger, ...limits });
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
+  registerPipe(metrics, { relay });
 });

@@ -1,0 +1,33 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+
+/** A command that is under way. */
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  stdout(): string;
+  stderr(): string;
+  readonly ended: Promise<Ended>;
+}
+
+export interface Ended {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const PROJECT_DIR = resolve(import.meta.dirname, '../..');
+
+/** Starts `operations/<program>.ts` as npm would, with this environment and nothing else of ours in it. */
+export function startCommand(program: 'events' | 'rebuild', args: readonly string[], environment: NodeJS.ProcessEnv): RunningCommand {
+  const env = { PATH: process.env['PATH'], ...environment };
+  const child = spawn(process.execPath, [`operations/${program}.ts`, ...args], { cwd: PROJECT_DIR, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const text = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (part: string) => (text[name] += part));
+  const ended = new Promise<Ended>((done) => child.once('close', (code) => done({ code, ...text })));
+  return { child, stdout: () => text.stdout, stderr: () => text.stderr, ended };
+}
+
+export function runCommand(program: 'events' | 'rebuild', args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Ended> {
+  return startCommand(program, args, environment).ended;
+}

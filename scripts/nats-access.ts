@@ -1,0 +1,71 @@
+import { SUBSCRIPTIONS } from '../contracts/subscriptions.ts';
+import { PRODUCERS, type Producer } from '../shared-events/src/event.ts';
+import { consumerName, streamOf, UNPARTITIONED } from '../shared-events/src/streams.ts';
+import { type SubgraphName, SUBGRAPHS } from './stack-secrets.ts';
+
+/** The user who may do everything: it asks whether the server is ready, and it is for people's commands. No service has its password. */
+export const OPERATOR = 'operator';
+
+/** Subjects that a user may publish to and subscribe to, as NATS patterns; everything else is refused. */
+export interface NatsPermissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+/** What the user of this service may do. */
+function permissionsOf(service: SubgraphName): NatsPermissions {
+  const stream = PRODUCERS.find((producer) => producer === service);
+  const consumes = SUBSCRIPTIONS.filter((subscription) => subscription.service === service).map(({ producer }) => producer);
+  const live = `live.${service}.>`;
+  return {
+    publish: ['$JS.API.INFO', live, ...(stream === undefined ? [] : relaySubjects(stream)), ...consumes.flatMap((producer) => consumerSubjects(service, producer))],
+    // Replies come to the user's own inbox (service-kit/src/nats.ts), so that nobody hears what another one was answered.
+    subscribe: [live, `_INBOX_${service}.>`],
+  };
+}
+
+/** What the outbox relay needs: to publish, to make its one stream and to look what it holds. Neither to delete, to empty nor to reconfigure it. */
+function relaySubjects(producer: Producer): string[] {
+  const stream = streamOf(producer);
+  return [`ates.${producer}.>`, ...['INFO', 'CREATE', 'MSG.GET'].map((request) => `$JS.API.STREAM.${request}.${stream}`)];
+}
+
+/** What reading a stream needs: its state, and one consumer per partition, each by its full name: NATS has no pattern for part of a word. */
+function consumerSubjects(service: SubgraphName, producer: Producer): string[] {
+  const stream = streamOf(producer);
+  const names = Array.from({ length: UNPARTITIONED + 1 }, (_, partition) => consumerName(service, partition));
+  return [
+    `$JS.API.STREAM.INFO.${stream}`,
+    ...names.flatMap((name) => [
+      `$JS.API.CONSUMER.CREATE.${stream}.${name}`,
+      // The client puts the subjects that the consumer filters by behind its name.
+      `$JS.API.CONSUMER.CREATE.${stream}.${name}.>`,
+      ...['INFO', 'DELETE', 'MSG.NEXT'].map((request) => `$JS.API.CONSUMER.${request}.${stream}.${name}`),
+    ]),
+  ];
+}
+
+/** One who may connect. */
+export interface NatsUser {
+  readonly name: string;
+  readonly password: string;
+  /** Default: everything. */
+  readonly permissions?: NatsPermissions | undefined;
+}
+
+/** A user for each service, with what it may do. */
+export function serviceUsers(passwordOf: (service: SubgraphName) => string): NatsUser[] {
+  return SUBGRAPHS.map((name) => ({ name, password: passwordOf(name), permissions: permissionsOf(name) }));
+}
+
+/**
+ * The block of nats-server's configuration that lets these users in, and nobody else.
+ * A password that starts with `$` is a variable of the server's environment.
+ */
+export function authorizationText(users: readonly NatsUser[]): string {
+  const blocks = users.map(({ name, password, permissions }) => {
+    const secret = password.startsWith('$') ? password : JSON.stringify(password);
+    return `{ user: ${JSON.stringify(name)}, password: ${secret}${permissions ? `, permissions: ${JSON.stringify(permissions, undefined, 2)}` : ''} }\n`;
+  });
+  return `authorization { users: [\n${blocks.join('')}] }\n`;
+}

@@ -1,0 +1,8 @@
+import { Migration } from '@mikro-orm/migrations';
+import { INBOX_WITH_POSITIONS } from '@ates/shared-events/migrations/2026-11-21-pipe';
+
+export class Migration20261121Pipe extends Migration {
+  override up(): void {
+    for (const statement of INBOX_WITH_POSITIONS) this.addSql(statement);
+  }
+}

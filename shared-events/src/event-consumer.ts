@@ -77,6 +77,8 @@ const RETRY_MS = 250;
 const LOOK_TIMEOUT_MS = 1_000;
 /** Counting what waits for a new consumer takes long in a long stream. */
 const ATTACH_TIMEOUT_MS = 20_000;
+/** A server doesn't tell every reader that its consumer is gone, as with a deleted stream: whoever hears nothing twice looks. */
+const HEARTBEAT_MS = 1_000;
 /** The server forgets a consumer that nobody reads by for so long. */
 const INACTIVE_MS = 60_000;
 
@@ -250,7 +252,7 @@ class Consumer {
       inactive_threshold: nanos(INACTIVE_MS),
       mem_storage: true,
     });
-    const messages = await jetstream(nats).consumers.getConsumerFromInfo(info).consume({ max_messages: BATCH_MAX_EVENTS, abort_on_missing_resource: true });
+    const messages = await jetstream(nats).consumers.getConsumerFromInfo(info).consume({ max_messages: BATCH_MAX_EVENTS, abort_on_missing_resource: true, idle_heartbeat: HEARTBEAT_MS });
     const lane: Lane = { partition, messages, open: true };
     this.#lanes.set(partition, lane);
     this.applier.positions.set(partition, start.position);

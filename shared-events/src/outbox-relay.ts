@@ -100,8 +100,7 @@ export function startRelay(options: RelayOptions): Relay {
   return {
     check: () => {
       const limitMs = options.maxAgeMs ?? MAX_AGE_MS;
-      if (state.failingSince !== null && Date.now() - state.failingSince > limitMs) return state.failure;
-      if (age() <= limitMs) return null;
+      if (age() <= limitMs) return state.failingSince !== null && Date.now() - state.failingSince > limitMs ? state.failure : null;
       return `${state.unpublished} events wait in the outbox, the oldest for ${Math.round(age() / 1_000)} s (limit ${limitMs / 1_000} s): ${state.failure ?? 'is NATS reachable and not full?'}`;
     },
     facts: () => ({ ...state, oldestMs: age() }),

@@ -5,6 +5,8 @@ import { v7 as uuidv7 } from 'uuid';
 import { eventually } from '../../scripts/test-service.ts';
 import { PipeFixture, upTo } from './pipe-fixture.ts';
 
+const LOCK_NOT_AVAILABLE = '55P03';
+
 describe('what the broker loses, the outbox has', () => {
   let pipe: PipeFixture;
   beforeAll(async () => {
@@ -52,7 +54,6 @@ describe('what the broker loses, the outbox has', () => {
     await published(30);
     const before = await streamIds();
     await rollBack();
-    // The relay still believes in the stream as it left it: only the position that it expects keeps this one from taking a lost one's place.
     await pipe.recordMany(aggregates, 7, 7);
     await published(35);
     expect((await streamIds()).slice(0, 30)).toEqual(before);
@@ -164,13 +165,16 @@ describe('what the broker loses, the outbox has', () => {
   });
 
   test('a full stream refuses, nothing is lost, and what waited goes out when there is room', async () => {
-    const relay = pipe.relay({ maxAgeMs: 100 });
-    await eventually(() => relay.facts().leads);
-    const { config } = await eventually(() => pipe.manager.streams.info('TASKS').catch(() => null));
+    const first = pipe.relay();
+    await pipe.recordMany(aggregates, 1, 1);
+    await published(5);
+    await first.stop();
+    const { config } = await pipe.manager.streams.info('TASKS');
     await pipe.manager.streams.update('TASKS', { ...config, max_bytes: 8_000 });
+    const relay = pipe.relay({ maxAgeMs: 100 });
     pipe.consumer();
-    await pipe.recordMany(aggregates, 1, 6);
-    expect(await eventually(() => relay.check(), 15_000)).toMatch(/The stream TASKS is full/);
+    await pipe.recordMany(aggregates, 2, 6);
+    await eventually(() => relay.check()?.includes('The stream TASKS is full'), 15_000);
     expect((await pipe.manager.streams.info('TASKS')).state).toMatchObject({ first_seq: 1 });
     expect(await pipe.effectCount()).toBeLessThan(30);
     await pipe.manager.streams.update('TASKS', { ...config, max_bytes: 8_000_000 });
@@ -185,18 +189,25 @@ describe('what the broker loses, the outbox has', () => {
     await eventually(async () => (await pipe.rows('select from outbox_relay where published = 5')).length === 1);
     await relay.stop();
     const partitions = async () => (await pipe.rows<{ name: string }>(`select relname as name from pg_inherits join pg_class on pg_class.oid = inhrelid where inhparent = 'outbox'::regclass order by 1`)).map(({ name }) => name);
+    // It gives way to whoever holds the outbox for long, and is for the next time then.
+    const keep = (days: number) =>
+      eventually(async () => {
+        const refusal = await pipe.pool.query('select keep_outbox($1)', [days]).then(() => null, (error: { code: string }) => error);
+        if (refusal !== null && refusal.code !== LOCK_NOT_AVAILABLE) throw refusal;
+        return refusal === null;
+      }, 20_000);
     const ahead = await partitions();
     expect(ahead.filter((name) => /^outbox_\d{4}_\d\d$/.test(name))).toHaveLength(4);
     // Kept for minus 62 days: this month and the next two count as long ended, but for what they hold.
     await pipe.record(pipe.event(uuidv7(), 1));
-    await pipe.pool.query('select keep_outbox(-62)');
+    await keep(-62);
     expect(await pipe.rows('select from outbox')).toHaveLength(6);
     pipe.relay();
     await published(6);
     await eventually(async () => (await pipe.rows('select from outbox_relay where published = 6')).length === 1);
-    await pipe.pool.query('select keep_outbox(-62)');
+    await keep(-62);
     expect(await pipe.rows('select from outbox')).toHaveLength(0);
-    await pipe.pool.query('select keep_outbox(90)');
+    await keep(90);
     expect(await partitions()).toEqual(ahead);
     await pipe.record(pipe.event(uuidv7(), 1));
     await published(7);

@@ -31,6 +31,8 @@ describe('Accounting', () => {
   const hire = async (roles: Role[] = ['EMPLOYEE'], name = 'Ann') => {
     const user = { id: uuidv7(), roles };
     await publish(newEvent(userCreatedV1, user.id, { version: 1, name, email: `${user.id}@ates.test`, roles, status: 'ACTIVE' }, OCCURRENCE));
+    // Users and tasks are streams of their own: which is read first is open.
+    await eventually(async () => (await accounting.sql('select from user_copies where user_id = $1', [user.id])).length === 1);
     return { ...user, token: await accounting.token(user) };
   };
   const newTask = (taskId: string) => ({ version: 1, number: (number += 1), description: '', status: 'OPEN' as const, creatorId: taskId, createdAt: OCCURRENCE.time.toISOString() });

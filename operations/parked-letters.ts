@@ -107,7 +107,7 @@ export async function waitsItself(database: ServiceDatabase, { source, aggregate
  * @throws OperationError when it has been settled meanwhile
  */
 export async function noteDecision(database: ServiceDatabase, { id }: ParkedEvent, command: 'REPLAY' | 'DISCARD', why: string | null): Promise<void> {
-  const rows = await database.rows('update parked_events set command = $2, why = $3 where id = $1 and outcome is null returning id', [id, command, why]);
+  const rows = await database.rows('update parked_events set command = $2, why = $3, decisions = decisions + 1 where id = $1 and outcome is null returning id', [id, command, why]);
   if (rows.length === 0) throw new OperationError(settledText(await parkedEvent(database, id)));
 }
 

@@ -178,9 +178,9 @@ class Simulation {
     this.#giveVerdict(stream, letter, isDiscarded ? 'DISCARD' : 'REPLAY');
   }
 
-  #giveVerdict({ history }: SimulatedStream, { id, aggregateId, version, decisions }: Letter, command: 'DISCARD' | 'REPLAY'): void {
+  #giveVerdict({ history }: SimulatedStream, { id, aggregateId, version, decision }: Letter, command: 'DISCARD' | 'REPLAY'): void {
     this.#around.tell(`an operator decides to ${command} v${version} of ${aggregateId}`);
-    changeLetter(this.#store.inbox(history.stream), id, { command, decisions: decisions + 1 });
+    changeLetter(this.#store.inbox(history.stream), id, { command, decision: decision + 1 });
     if (command === 'DISCARD' && aggregateId !== null && version !== null) this.#discarded.add(placeOf({ source: `/${history.producer}`, subject: aggregateId, version }));
   }
 

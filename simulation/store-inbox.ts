@@ -1,7 +1,7 @@
 import { readEvent, upcast, type PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { PositionLostError, sequenceEvents, type Inbox, type Move } from '@ates/shared-events/inbox';
-import type { ParkedEvents, ParkedLetter } from '@ates/shared-events/parked-events';
-import type { InboxTables, Letter, NumberedVerdict, Transaction } from './store.ts';
+import type { ParkedEvents, ParkedLetter, Verdict } from '@ates/shared-events/parked-events';
+import type { InboxTables, Letter, Transaction } from './store.ts';
 
 /** What `inboxIn` does in PostgreSQL, step by step as its statements do. */
 export function simulatedInbox(transaction: Transaction, stream: string): Inbox {
@@ -57,9 +57,9 @@ export function simulatedParking(transaction: Transaction, stream: string): Park
       if (letters.length === 0 || store.isWithout('nothing is parked')) return;
       const tables = await transaction.inbox(stream);
       for (const letter of letters) {
-        const key = isUnread(letter) && !store.isWithout('unread messages are told apart by their positions only') ? `${letter.messageKey} ${letter.message}` : letter.messageKey;
+        const key = isUnread(letter) && store.isWithout('unread messages are told apart by their positions only') ? letter.messageKey.replace(/:\w*$/, '') : letter.messageKey;
         const known = tables.parked.get(key);
-        if (known === undefined) tables.parked.set(key, { ...letter, id: (store.letters += 1), command: null, outcome: null, decisions: 0 });
+        if (known === undefined) tables.parked.set(key, { ...letter, id: (store.letters += 1), command: null, outcome: null, decision: 0 });
         else tables.parked.set(key, { ...known, reason: letter.reason, command: known.outcome === 'DISCARDED' ? 'DISCARD' : null, outcome: null });
         if (letter.aggregateId === null || letter.version === null) continue;
         waitNoMore(tables, letter.aggregateId, letter.version);
@@ -87,14 +87,14 @@ export function simulatedParking(transaction: Transaction, stream: string): Park
       const { id, command } = verdict;
       const tables = await transaction.inbox(stream);
       const letter = [...tables.parked.values()].find((known) => known.id === id);
-      const isThis = letter?.decisions === (verdict as NumberedVerdict).decisions || store.isWithout('a verdict counts as carried out, whichever was');
+      const isThis = letter?.decision === verdict.decision || store.isWithout('a verdict counts as carried out, whichever was');
       if (isThis && letter?.command === command && letter.outcome === null) changeLetter(tables, id, { outcome: command === 'REPLAY' ? 'REPLAYED' : 'DISCARDED' });
     },
   };
 }
 
 /** What `dueVerdicts` finds. */
-export function simulatedVerdicts(tables: InboxTables): NumberedVerdict[] {
+export function simulatedVerdicts(tables: InboxTables): Verdict[] {
   return [...tables.parked.values()]
     .flatMap(({ command, outcome, ...letter }) => (command === null || outcome !== null ? [] : [{ ...letter, command }]))
     .sort((one, other) => one.id - other.id);

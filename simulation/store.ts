@@ -30,12 +30,7 @@ export interface Letter extends ParkedLetter {
   readonly command: Verdict['command'] | null;
   readonly outcome: 'REPLAYED' | 'DISCARDED' | null;
   /** How often somebody has decided. */
-  readonly decisions: number;
-}
-
-/** A verdict that knows which decision it is. */
-export interface NumberedVerdict extends Verdict {
-  readonly decisions: number;
+  readonly decision: number;
 }
 
 /** The inbox's tables, of one stream. */

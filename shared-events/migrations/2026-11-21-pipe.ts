@@ -106,6 +106,7 @@ export const INBOX_WITH_POSITIONS = [
     parked_at timestamptz not null default now(),
     command text check (command in ('REPLAY', 'DISCARD')),
     why text,
+    decisions integer not null default 0,
     outcome text check (outcome in ('REPLAYED', 'DISCARDED')),
     settled_at timestamptz,
     unique (source, message_key),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readEvent, type PublishedAtesEvent } from './catalog.ts';
 import { EventContractError, type Producer } from './event.ts';
 import { PositionLostError, type Inbox, type Move } from './inbox.ts';
@@ -202,7 +203,7 @@ function readAll(producer: Producer, batch: readonly Message[]): { events: Publi
       events.push(event);
     } catch (error) {
       const known = { aggregateId: null, version: null, dataschema: null, ...placeIn(text) };
-      unreadable.push({ messageKey: `${streamOf(producer)}:${seq}`, ...known, reason: reasonOf(error), message: text });
+      unreadable.push({ messageKey: `${streamOf(producer)}:${seq}:${createHash('sha256').update(text).digest('hex').slice(0, 16)}`, ...known, reason: reasonOf(error), message: text });
     }
   }
   return { events, unreadable };

@@ -112,6 +112,7 @@ class Consumer {
   failure: string | null = null;
   readonly #options: ConsumerOptions;
   readonly #source;
+  #created: string | null = null;
   readonly #lanes = new Map<number, Lane>();
   readonly #lease: Lease;
   readonly #link: NatsLink;
@@ -128,7 +129,7 @@ class Consumer {
     this.applier = createApplier<RunSql>({
       producer,
       logger,
-      transaction: (work) => transaction((sql) => work({ sql, inbox: inboxIn(sql, this.#source), parked: parkedIn(sql, this.#source) })),
+      transaction: (work) => transaction((sql) => work({ sql, inbox: inboxIn(sql, { ...this.#source, created: this.#created }), parked: parkedIn(sql, this.#source) })),
       react,
       pause: async (ms) => {
         await pause(ms, this.stopped.signal);
@@ -217,6 +218,8 @@ class Consumer {
       const info = await streamInfo(await jetstreamManager(nats, { checkAPI: false, timeout: LOOK_TIMEOUT_MS }), this.#options.producer);
       // Its producer has not made it yet.
       if (info === null) return;
+      // Lanes of another making, if there are some still, come to nothing: their positions are not moved any more.
+      this.#created = info.created;
       const manager = await jetstreamManager(nats, { checkAPI: false, timeout: ATTACH_TIMEOUT_MS });
       // All of them have ended, well or badly, before anything else is done with lanes.
       const attached = await Promise.allSettled(missing.map((partition) => this.#attach(manager, partition, { created: info.created, last: info.state.last_seq })));

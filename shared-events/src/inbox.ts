@@ -15,6 +15,8 @@ export interface InboxSource {
   /** The producer as in the envelope: `/tasks`. */
   readonly source: string;
   readonly stream: string;
+  /** When the stream was made that this consumer reads; null before it reads one. Positions in another one are not moved. */
+  readonly created: string | null;
 }
 
 /** The positions are not where this consumer left them: another one has taken over, or a rebuild began. */
@@ -57,11 +59,11 @@ export interface Sequenced {
   readonly versions: ReadonlyMap<string, number>;
 }
 
-// A position moves only from where this consumer knows it to be: so of two that think they own a partition one fails.
+// A position moves only from where this consumer knows it to be, in the stream that it reads: so of two that think they own a partition one fails.
 const MOVED = `moved as (
     update inbox_positions set position = move."to", message_id = move.message_id
     from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[]) as move (partition, "from", "to", message_id)
-    where stream = $5 and inbox_positions.partition = move.partition and position = move."from" returning 1
+    where stream = $5 and stream_created = $10 and inbox_positions.partition = move.partition and position = move."from" returning 1
   ), arrived as (
     select * from unnest($7::uuid[], $8::uuid[], $9::int[]) as event (event_id, aggregate_id, version)
   ), fresh as (
@@ -98,7 +100,7 @@ const HOLD = `
     insert into inbox_versions (source, aggregate_id, version) select distinct $6, aggregate_id, 0 from arrived on conflict do nothing
   ), kept as (
     insert into inbox_waiting (source, aggregate_id, version, event)
-    select $6, aggregate_id, version, event from unnest($7::uuid[], $8::uuid[], $9::int[], $10::json[]) as held (event_id, aggregate_id, version, event)
+    select $6, aggregate_id, version, event from unnest($7::uuid[], $8::uuid[], $9::int[], $11::json[]) as held (event_id, aggregate_id, version, event)
     where event_id in (select event_id from fresh) and version > coalesce(
       (select version from inbox_versions where source = $6 and inbox_versions.aggregate_id = held.aggregate_id), 0)
     on conflict do nothing
@@ -117,7 +119,7 @@ const TAKE_NEXT = `
   select event from next`;
 
 /** The inbox of one source in PostgreSQL, inside the caller's transaction. */
-export function inboxIn(sql: RunSql, { source, stream }: InboxSource): Inbox {
+export function inboxIn(sql: RunSql, { source, stream, created }: InboxSource): Inbox {
   const arrive = async <Answer extends { readonly moved: number }>(text: string, batch: readonly PublishedAtesEvent[], moves: readonly Move[], more: readonly unknown[] = []): Promise<Answer> => {
     const [answer] = await sql<Answer>(text, [
       moves.map(({ partition }) => partition),
@@ -129,6 +131,7 @@ export function inboxIn(sql: RunSql, { source, stream }: InboxSource): Inbox {
       batch.map(({ id }) => id),
       batch.map(({ subject }) => subject),
       batch.map(({ data }) => data.version),
+      created,
       ...more,
     ]);
     if (answer?.moved !== moves.length) throw new PositionLostError(`The positions in ${stream} are not where they were left`);

@@ -4,7 +4,7 @@ import type { RunSql } from './outbox.ts';
 
 /** An event that can't be read or applied, and why. */
 export interface ParkedLetter {
-  /** The event's id, or `STREAM:position` of a message that has none. */
+  /** The event's id; of a message that can't be read `STREAM:position:hash of its text`, since a stream made anew may have another one at that position. */
   readonly messageKey: string;
   /** Null when the message does not say. */
   readonly aggregateId: string | null;
@@ -21,6 +21,8 @@ export interface Verdict {
   readonly aggregateId: string | null;
   readonly version: number | null;
   readonly message: string;
+  /** The how manieth decision about the event this is. */
+  readonly decision: number;
 }
 
 /** The events of one source that are parked, in a transaction. */
@@ -29,7 +31,7 @@ export interface ParkedEvents {
   park(letters: readonly ParkedLetter[]): Promise<void>;
   /** Lets the event, or that it is done without, wait in the inbox for its turn. @returns the aggregate to drain, if it has one */
   putBack(verdict: Verdict): Promise<string | null>;
-  /** Notes the outcome, unless the event was parked again. */
+  /** Notes the outcome, unless the event was parked again, or another decision was made meanwhile. */
   settled(verdict: Verdict): Promise<void>;
 }
 
@@ -57,7 +59,7 @@ const WAIT = `
   on conflict (source, aggregate_id, version) do update set event = excluded.event`;
 
 /** The parked events of one source in PostgreSQL, inside the caller's transaction. */
-export function parkedIn(sql: RunSql, { source }: InboxSource): ParkedEvents {
+export function parkedIn(sql: RunSql, { source }: Pick<InboxSource, 'source'>): ParkedEvents {
   return {
     park: async (letters) => {
       if (letters.length === 0) return;
@@ -86,20 +88,21 @@ export function parkedIn(sql: RunSql, { source }: InboxSource): ParkedEvents {
         return null;
       }
     },
-    settled: async ({ id, command }) => {
-      await sql(`update parked_events set outcome = $3, settled_at = now() where id = $1 and command = $2 and outcome is null`, [
+    settled: async ({ id, command, decision }) => {
+      await sql(`update parked_events set outcome = $3, settled_at = now() where id = $1 and command = $2 and decisions = $4 and outcome is null`, [
         id,
         command,
         command === 'REPLAY' ? 'REPLAYED' : 'DISCARDED',
+        decision,
       ]);
     },
   };
 }
 
 /** The verdicts that have not been carried out, oldest first. */
-export async function dueVerdicts(sql: RunSql, { source }: InboxSource): Promise<Verdict[]> {
+export async function dueVerdicts(sql: RunSql, { source }: Pick<InboxSource, 'source'>): Promise<Verdict[]> {
   return sql<Verdict>(
-    `select id, command, aggregate_id as "aggregateId", version, message from parked_events
+    `select id, command, aggregate_id as "aggregateId", version, message, decisions as decision from parked_events
      where source = $1 and command is not null and outcome is null order by id`,
     [source],
   );

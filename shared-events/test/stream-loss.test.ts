@@ -192,7 +192,7 @@ describe('what the broker loses, the outbox has', () => {
     // It gives way to whoever holds the outbox for long, and is for the next time then.
     const keep = (days: number) =>
       eventually(async () => {
-        const refusal = await pipe.pool.query('select keep_outbox($1)', [days]).then(() => null, (error: { code: string }) => error);
+        const refusal = await pipe.pool.query('select keep_outbox($1)', [days]).then(() => null, (error: Error & { code: string }) => error);
         if (refusal !== null && refusal.code !== LOCK_NOT_AVAILABLE) throw refusal;
         return refusal === null;
       }, 20_000);

@@ -88,10 +88,10 @@ export class Leader {
   }
 
   /** Makes stream and outbox agree. */
-  static async begin(options: RelayOptions, session: Client, events: LeaderEvents): Promise<Leader> {
+  static async begin(options: RelayOptions, session: Client, events: LeaderEvents, over: AbortSignal): Promise<Leader> {
     const { producer, nats, logger } = options;
     const manager = await jetstreamManager(nats, { checkAPI: false, timeout: LOOK_TIMEOUT_MS });
-    const agreed = await resync({ producer, session, manager, logger });
+    const agreed = await resync({ producer, session, manager, logger, over });
     events.onAgreed(agreed.repaired);
     logger.info({ producer, position: agreed.position }, 'the outbox relay leads');
     return new Leader(options, session, events, { manager, agreed });

@@ -5,7 +5,7 @@ import { OUTBOX_CHANNEL } from './outbox.ts';
 import type { EventLogger } from './event-applier.ts';
 import { watchLink, type NatsLink } from './nats-link.ts';
 import { createLatch, pause, type Latch } from './pause.ts';
-import { Leader } from './outbox-leader.ts';
+import { Leader, type LeaderEvents } from './outbox-leader.ts';
 
 export interface RelayOptions {
   readonly producer: Producer;
@@ -139,14 +139,15 @@ async function runSession(options: RelayOptions, state: RelayState, { lost, link
     state.leads = true;
     await session.query(`listen ${OUTBOX_CHANNEL}`);
     await sample(session, state);
-    const leader = await Leader.begin(options, session, {
+    const events: LeaderEvents = {
       onAgreed: (repaired) => (state.resyncs += Number(repaired)),
       onPublished: (count) => (state.published += count),
       onLook: async () => {
         if (state.published > publishedBefore || state.unpublished === 0) state.failure = state.failingSince = null;
         if (Date.now() - state.sampledAt > POLL_MS) await sample(session, state);
       },
-    });
+    };
+    const leader = await Leader.begin(options, session, events, over);
     await leader.run(commits, over);
     lost.signal.throwIfAborted();
   } finally {

@@ -2,6 +2,7 @@ import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Client } from 'pg';
 import type { Producer } from './event.ts';
 import type { EventLogger } from './event-applier.ts';
+import { pause } from './pause.ts';
 import { ensureStream, streamInfo, streamOf } from './streams.ts';
 
 export interface Agreement {
@@ -14,6 +15,8 @@ export interface Agreement {
 }
 
 const READS_AT_ONCE = 200;
+/** A server (2.9) removes the files of a deleted stream after it has said so, and with them those of a stream of this name that was made meanwhile. */
+const REMOVAL_MS = 2_000;
 
 const KNOWN = 'select published::text, stream_created from outbox_relay';
 
@@ -48,11 +51,18 @@ export async function resync(options: {
   readonly session: Client;
   readonly manager: JetStreamManager;
   readonly logger: EventLogger;
+  /** When the relay stops, or its session is lost. */
+  readonly over: AbortSignal;
 }): Promise<Agreement> {
-  const { producer, session, manager, logger } = options;
+  const { producer, session, manager, logger, over } = options;
   const known = (await session.query<{ published: string; stream_created: string | null }>(KNOWN)).rows[0];
   if (known === undefined) throw new Error('The table outbox_relay is empty: the migrations fill it');
   const published = Number(known.published);
+  if (known.stream_created !== null && (await streamInfo(manager, producer)) === null) {
+    logger.warn({ producer, waitMs: REMOVAL_MS }, 'the stream is gone and is made anew');
+    await pause(REMOVAL_MS, over);
+    over.throwIfAborted();
+  }
   const info = await ensureStream(manager, producer);
   const position = info.state.last_seq;
   // Another stream than the one that was left, as restored from a copy: only what is at its end tells whether it is this outbox's.

@@ -1,11 +1,25 @@
 import { accountBalanceChangedV1, accountChargedV1, accountRewardedV1, taskPricedV1 } from './accounting-events.ts';
 import { assertContract, EventContractError, type EventDefinition, type EventOf, type PublishedEvent } from './event.ts';
 import { taskAssignedV1, taskCompletedV1, taskCreatedV1, taskCreatedV2, taskCreatedV2From, tasksDayEndedV1 } from './task-events.ts';
-import { userAuthenticatedV1, userCreatedV1, userDeniedV1 } from './user-events.ts';
+import {
+  userAuthenticatedV1,
+  userCreatedV1,
+  userDeactivatedV1,
+  userDeletedV1,
+  userDeniedV1,
+  userReactivatedV1,
+  userRoleChangedV1,
+  userUpdatedV1,
+} from './user-events.ts';
 
 /** Every event version that is in a stream: streams forget nothing, so none ever leaves this list. */
 export const CATALOG = [
   userCreatedV1,
+  userUpdatedV1,
+  userRoleChangedV1,
+  userDeactivatedV1,
+  userReactivatedV1,
+  userDeletedV1,
   userAuthenticatedV1,
   userDeniedV1,
   taskCreatedV1,
@@ -28,6 +42,17 @@ export const UPCASTS = {
 export type AtesEvent = EventOf<(typeof CATALOG)[number]>;
 /** Any event as consumers read it: always of the newest version. */
 export type PublishedAtesEvent = PublishedEvent<Exclude<AtesEvent, { dataschema: keyof typeof UPCASTS }>>;
+
+/** An event that carries a user's whole public state. */
+export type UserStateEvent = Extract<
+  PublishedAtesEvent,
+  { dataschema: 'user.created.v1' | 'user.updated.v1' | 'user.role_changed.v1' | 'user.deactivated.v1' | 'user.reactivated.v1' | 'user.deleted.v1' }
+>;
+
+/** For those who keep copies of users: whichever of these comes, it is the state from there on. */
+export function isUserState(event: PublishedAtesEvent): event is UserStateEvent {
+  return event.source === '/users' && 'roles' in event.data;
+}
 
 interface Upcast {
   readonly to: EventDefinition;

@@ -22,6 +22,26 @@ const userState = {
 
 export const userCreatedV1 = defineEvent('users', 'user.created.v1', 'A new user: their whole public state. The subject is the user.', userState);
 
+export const userUpdatedV1 = defineEvent('users', 'user.updated.v1', 'A user’s name, e-mail or roles are others now. The subject is the user.', userState);
+
+export const userRoleChangedV1 = defineEvent(
+  'users',
+  'user.role_changed.v1',
+  'A user’s roles are others now; comes right after the user.updated that says the same. The subject is the user.',
+  { ...userState, previousRoles: Type.Array(RoleSchema, { minItems: 1 }) },
+);
+
+export const userDeactivatedV1 = defineEvent('users', 'user.deactivated.v1', 'A user may not sign in any more, and gets no tasks. The subject is the user.', userState);
+
+export const userReactivatedV1 = defineEvent('users', 'user.reactivated.v1', 'A user who was deactivated may sign in again. The subject is the user.', userState);
+
+export const userDeletedV1 = defineEvent(
+  'users',
+  'user.deleted.v1',
+  'A user is gone for good. Name and e-mail stand for nobody from here on: whoever keeps copies keeps these. The subject is the user.',
+  userState,
+);
+
 const signInAttempt = {
   method: Type.Union([Type.Literal('PASSWORD'), Type.Literal('BEAK')]),
   attemptedAt: Type.String({ format: 'date-time' }),

@@ -1,6 +1,6 @@
 import { newId } from '@ates/shared-events/new-id';
 import type { Sql } from '@ates/service-kit/database';
-import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
+import { isUserState, type PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { recordEvents } from '@ates/shared-events/outbox';
 import { isAssignable } from '@ates/shared-events/user-events';
 import { copyTasks, copyUsers } from './copies.ts';
@@ -18,7 +18,7 @@ type TaskMovement = Extract<PublishedAtesEvent, { dataschema: 'task.assigned.v1'
 
 /** What Accounting does about Users' events: keeps names, and opens an account for everybody who gets tasks. */
 export async function reactToUsers(sql: Sql, events: readonly PublishedAtesEvent[]): Promise<void> {
-  const users = events.filter((event) => event.dataschema === 'user.created.v1').map(({ subject, data }) => ({ id: subject, ...data }));
+  const users = events.filter(isUserState).map(({ subject, data }) => ({ id: subject, ...data }));
   if (users.length === 0) return;
   await copyUsers(sql, users);
   await openAccounts(sql, users.filter(isAssignable).map(({ id }) => id));

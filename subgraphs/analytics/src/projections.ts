@@ -77,6 +77,11 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
         changes.attempts.push({ attemptedAt: event.data.attemptedAt, denied: event.dataschema === 'user.denied.v1' });
         break;
       case 'user.created.v1':
+      case 'user.updated.v1':
+      case 'user.role_changed.v1':
+      case 'user.deactivated.v1':
+      case 'user.reactivated.v1':
+      case 'user.deleted.v1':
       case 'account.balance_changed.v1':
       case 'tasks.day_ended.v1':
         break;

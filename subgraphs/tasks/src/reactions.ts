@@ -1,20 +1,20 @@
 import type { Sql } from '@ates/service-kit/database';
-import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
+import { isUserState, type PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { assignOpenTasks, holdEmployees } from './assignments.ts';
 import { stampBusinessDay } from './business-day.ts';
 import type { TaskCommandOptions } from './task-commands.ts';
 import { copyUser } from './user-copies.ts';
 
 /**
- * What Tasks does about Users' events: keeps its copy, and gives every open task without an active employee one,
- * as soon as there is one.
+ * What Tasks does about Users' events: keeps its copy, and gives every open task that is nobody's, or of somebody who gets
+ * no tasks any more, to an employee, as soon as there is one.
  */
 export async function reactToUsers(
   { timeZone, clock, random }: Omit<TaskCommandOptions, 'database'>,
   sql: Sql,
   events: readonly PublishedAtesEvent[],
 ): Promise<void> {
-  const changes = events.filter((event) => event.dataschema === 'user.created.v1');
+  const changes = events.filter(isUserState);
   const last = changes.at(-1);
   if (last === undefined) return;
   const at = clock();

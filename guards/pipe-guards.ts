@@ -62,6 +62,18 @@ export const CONSUMER_GUARDS: readonly Guard[] = [
     named: 'in the same moment',
   },
   {
+    name: 'reading: a skipped message is noticed',
+    edits: [{ file: 'shared-events/src/event-consumer.ts', find: 'await chain.add(message);', replace: '' }],
+    test: GUARDS_TEST,
+    named: 'messages that are skipped',
+  },
+  {
+    name: 'positions: moved only in the stream that is read',
+    edits: [{ file: INBOX, find: ' and stream_created = $10', replace: ' and $10::text is not null' }],
+    test: GUARDS_TEST,
+    named: 'a replica that only thinks',
+  },
+  {
     name: 'positions: moved only from where they were left',
     edits: [{ file: INBOX, find: ' and position = move."from" returning 1', replace: ' returning 1' }],
     test: GUARDS_TEST,

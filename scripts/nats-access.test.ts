@@ -32,7 +32,7 @@ function inWords(user: string, words: string): readonly string[] {
     hear: [`subscribe _INBOX_${user}.>`, `subscribe _INBOX_${user}.some.answer`],
     live: [`publish live.${what}.news`, `subscribe live.${what}.>`],
     write: [`publish ates.${what.toLowerCase()}.thing.done.v1.0`, `publish ates.${what.toLowerCase()}.thing.done.v1.0 with acknowledgement`, `info ${what}`, `create ${what}`, `get from ${what}`],
-    read: [`info ${what}`, ...own.flatMap((name) => ['create', 'ask for', 'read by', 'delete', 'create with filter'].map((request) => `${request} ${name}`))],
+    read: [`info ${what}`, `get from ${what}`, ...own.flatMap((name) => ['create', 'ask for', 'read by', 'delete', 'create with filter'].map((request) => `${request} ${name}`))],
   };
   return meanings[verb] ?? [];
 }

@@ -35,7 +35,7 @@ function consumerSubjects(service: SubgraphName, producer: Producer): string[] {
   const stream = streamOf(producer);
   const names = Array.from({ length: UNPARTITIONED + 1 }, (_, partition) => consumerName(service, partition));
   return [
-    `$JS.API.STREAM.INFO.${stream}`,
+    ...['INFO', 'MSG.GET'].map((request) => `$JS.API.STREAM.${request}.${stream}`),
     ...names.flatMap((name) => [
       `$JS.API.CONSUMER.CREATE.${stream}.${name}`,
       // The client puts the subjects that the consumer filters by behind its name.

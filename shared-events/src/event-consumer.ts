@@ -6,10 +6,11 @@ import type { Producer } from './event.ts';
 import { inboxIn } from './inbox.ts';
 import { applicable, movedElsewhere, standing, startOver, type Standing } from './inbox-positions.ts';
 import type { RunSql } from './outbox.ts';
-import { dueVerdicts, parkedIn } from './parked-events.ts';
+import { countParked, dueVerdicts, parkedIn } from './parked-events.ts';
 import { startLease, type Lease } from './partition-lease.ts';
 import { watchLink, type NatsLink } from './nats-link.ts';
 import { createLatch, pause } from './pause.ts';
+import { laneChain } from './lane-chain.ts';
 import { consumerName, partitionOf, partitionSubjects, streamInfo, streamOf, UNPARTITIONED } from './streams.ts';
 
 export type { AfterCommit, EventLogger };
@@ -156,11 +157,8 @@ class Consumer {
     return pending.reduce((sum, count) => sum + count, this.#queue.length);
   }
 
-  async parked(): Promise<number> {
-    const [row] = await this.#options.transaction((sql) =>
-      sql<{ parked: number }>('select count(*)::int as parked from parked_events where source = $1 and outcome is null', [this.#source.source]),
-    );
-    return row?.parked ?? 0;
+  parked(): Promise<number> {
+    return this.#options.transaction((sql) => countParked(sql, this.#source));
   }
 
   async run(): Promise<void> {
@@ -208,7 +206,7 @@ class Consumer {
     if (batch.length > 0) await this.applier.apply(batch);
   }
 
-  /** Lanes for the partitions that are owned and for no others; what operators decided. */
+  /** Lanes for the partitions that are owned and for no others; operators' verdicts. */
   async #tend(): Promise<void> {
     const { nats, transaction } = this.#options;
     for (const lane of this.#lanes.values()) if (!lane.open || !this.#lease.keep.has(lane.partition)) this.#endLane(lane);
@@ -264,6 +262,7 @@ class Consumer {
 
   async #read(lane: Lane, { position, messageId }: Standing): Promise<void> {
     let delivered = 0;
+    const chain = laneChain(this.#options.nats, this.#source.stream, position, this.#options.logger);
     try {
       for await (const message of lane.messages) {
         if (!lane.open) break;
@@ -274,12 +273,14 @@ class Consumer {
           await this.#options.transaction((sql) => startOver(sql, this.#source.stream, lane.partition));
           throw new Error(`The stream has another message at ${position} than it had: it is read from its beginning`);
         }
+        await chain.add(message);
         this.#queue.push(read);
         this.#wake.set();
         if (this.#queue.length >= QUEUE_MAX_EVENTS) await this.#room.promise;
       }
     } catch (error) {
       if (lane.open) this.#options.logger.warn({ err: error, stream: this.#source.stream, partition: lane.partition }, 'a partition is attached again');
+      await pause(RETRY_MS, this.stopped.signal);
     }
     lane.open = false;
     this.#tendNow();

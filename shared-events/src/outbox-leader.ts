@@ -4,7 +4,7 @@ import type { RelayOptions } from './outbox-relay.ts';
 import { pause, unless, type Latch } from './pause.ts';
 import { createPublisher, type StreamMessage, type StreamPublisher } from './stream-publisher.ts';
 import { assertUnchanged, resync, type Agreement } from './stream-resync.ts';
-import { PARTITIONS, streamInfo, streamOf } from './streams.ts';
+import { laneOf, PARTITIONS, streamInfo, streamOf } from './streams.ts';
 
 const BATCH_MAX_EVENTS = 500;
 const PUBLISH_TIMEOUT_MS = 2_000;
@@ -21,9 +21,10 @@ const OVERHEAD_MAX_BYTES = 400;
 const KEEP_DAYS = 90;
 const KEEP_EVERY_MS = 3_600_000;
 
+const SUBJECT = `'ates.' || $1 || '.' || dataschema || '.' || ('x' || right(aggregate_id::text, 2))::bit(8)::int % ${PARTITIONS}`;
+
 /** The envelope is put together from the row's columns, so that the row's text is written once. */
-const ROW = `id::text,
-  'ates.' || $1 || '.' || dataschema || '.' || ('x' || right(aggregate_id::text, 2))::bit(8)::int % ${PARTITIONS} as subject,
+const ROW = `id::text, ${SUBJECT} as subject,
   json_build_object(
     'specversion', '1.0', 'id', id, 'source', '/' || $1, 'type', type, 'dataschema', dataschema,
     'subject', aggregate_id, 'time', to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
@@ -54,6 +55,12 @@ const TAKE_AGAIN = { name: 'take_again', text: `
   )
   select ${ROW} from next join outbox using (id) order by nth` };
 
+/** The last position of each lane, up to $2, among the last events: of a lane that is not among them nothing is said. */
+const LAST_OF_LANES = { name: 'last_of_lanes', text: `
+  select subject, max(stream_seq)::text as position from (
+    select ${SUBJECT} as subject, stream_seq from outbox where stream_seq <= $2::bigint order by stream_seq desc limit 5000
+  ) as latest group by subject` };
+
 /** What others want to know of a leader. */
 export interface LeaderEvents {
   readonly onAgreed: (repaired: boolean) => void;
@@ -73,15 +80,18 @@ export class Leader {
   readonly #paceMs: number;
   /** The stream holds everything up to this position. */
   #published: number;
+  /** Where each lane ends. */
+  readonly #lastOf: Map<string, number>;
   #room = 0;
   #keptAt = 0;
 
-  private constructor(options: RelayOptions, session: Client, events: LeaderEvents, found: { readonly manager: JetStreamManager; readonly agreed: Agreement }) {
+  private constructor(options: RelayOptions, session: Client, events: LeaderEvents, found: { readonly manager: JetStreamManager; readonly agreed: Agreement; readonly lastOf: Map<string, number> }) {
     this.#options = options;
     this.#session = session;
     this.#events = events;
     this.#manager = found.manager;
     this.#agreed = found.agreed;
+    this.#lastOf = found.lastOf;
     this.#published = found.agreed.position;
     this.#stream = createPublisher(options.nats, streamOf(options.producer), PUBLISH_TIMEOUT_MS);
     this.#paceMs = Math.max(PACE_MS, options.lingerMs ?? 0);
@@ -94,7 +104,13 @@ export class Leader {
     const agreed = await resync({ producer, session, manager, logger, over });
     events.onAgreed(agreed.repaired);
     logger.info({ producer, position: agreed.position }, 'the outbox relay leads');
-    return new Leader(options, session, events, { manager, agreed });
+    const lastOf = new Map<string, number>();
+    const { rows } = await session.query<{ subject: string; position: string }>({ ...LAST_OF_LANES, values: [producer, agreed.position] });
+    for (const { subject, position } of rows) {
+      const lane = String(laneOf(subject));
+      lastOf.set(lane, Math.max(lastOf.get(lane) ?? 0, Number(position)));
+    }
+    return new Leader(options, session, events, { manager, agreed, lastOf });
   }
 
   /**
@@ -131,12 +147,22 @@ export class Leader {
       const last = this.#published + batch.length;
       await this.#makeSureOfRoom(batch);
       const isFull = batch.length === BATCH_MAX_EVENTS;
-      const [, next] = await Promise.all([unless(over, this.#stream.publish(batch, this.#published)), isFull ? this.#take(step, last) : []]);
+      const [, next] = await Promise.all([unless(over, this.#stream.publish(this.#chained(batch), this.#published)), isFull ? this.#take(step, last) : []]);
       this.#events.onPublished(batch.length);
       this.#published = last;
       batch = next;
     }
     return first.length > 0;
+  }
+
+  /** The messages, each with the position of the one before it in its lane. */
+  #chained(batch: readonly StreamMessage[]): (StreamMessage & { readonly previous: number | undefined })[] {
+    return batch.map((message, place) => {
+      const lane = String(laneOf(message.subject));
+      const previous = this.#lastOf.get(lane);
+      this.#lastOf.set(lane, this.#published + place + 1);
+      return { ...message, previous };
+    });
   }
 
   /**

@@ -99,6 +99,12 @@ export function parkedIn(sql: RunSql, { source }: Pick<InboxSource, 'source'>): 
   };
 }
 
+/** How many wait for a decision. */
+export async function countParked(sql: RunSql, { source }: Pick<InboxSource, 'source'>): Promise<number> {
+  const [row] = await sql<{ parked: number }>('select count(*)::int as parked from parked_events where source = $1 and outcome is null', [source]);
+  return row?.parked ?? 0;
+}
+
 /** The verdicts that have not been carried out, oldest first. */
 export async function dueVerdicts(sql: RunSql, { source }: Pick<InboxSource, 'source'>): Promise<Verdict[]> {
   return sql<Verdict>(

@@ -7,10 +7,13 @@ export interface StreamMessage {
   readonly text: string;
 }
 
+/** The position of the message before this one in the same lane, as far as the relay knows it: by it readers notice that one was skipped. */
+export const PREVIOUS_HEADER = 'Ates-Previous';
+
 /** Publishes to one stream, many messages at once. */
 export interface StreamPublisher {
   /** Publishes messages at the positions after `after`. @throws when any of them is not known to have arrived there; they all may have */
-  publish(messages: readonly StreamMessage[], after: number): Promise<void>;
+  publish(messages: readonly (StreamMessage & { readonly previous?: number | undefined })[], after: number): Promise<void>;
   close(): void;
 }
 
@@ -53,11 +56,12 @@ export function createPublisher(nats: NatsConnection, stream: string, timeoutMs:
           clearTimeout(timer);
           resolve();
         };
-        messages.forEach(({ subject, id, text }, place) => {
+        messages.forEach(({ subject, id, text, previous }, place) => {
           const expectations = headers();
           expectations.set('Nats-Msg-Id', id);
           expectations.set('Nats-Expected-Stream', stream);
           expectations.set('Nats-Expected-Last-Sequence', String(after + place));
+          if (previous !== undefined) expectations.set(PREVIOUS_HEADER, String(previous));
           nats.publish(subject, text, { headers: expectations, reply: `${inbox}.${batch}.${place}` });
         });
       }),

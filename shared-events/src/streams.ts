@@ -38,6 +38,12 @@ export function partitionSubjects(producer: Producer, partition: number, about =
   return `ates.${producer}.${about}.*.*${partition === UNPARTITIONED ? '' : `.${partition}`}`;
 }
 
+/** The least that a consumer reads: one partition's events about one kind of aggregate, for example `task.3`; null for a subject without a partition. */
+export function laneOf(subject: string): string | null {
+  const [, , about, , , partition] = subject.split('.');
+  return partition === undefined ? null : `${about}.${partition}`;
+}
+
 /** The stream as the server has it, or null when there is none. */
 export async function streamInfo(manager: JetStreamManager, producer: Producer): Promise<StreamInfo | null> {
   try {

@@ -1,9 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { jetstream } from '@nats-io/jetstream';
+import { headers } from '@nats-io/transport-node';
 import { v7 as uuidv7 } from 'uuid';
 import { eventually } from '../../scripts/test-service.ts';
 import type { PublishedAtesEvent } from '../src/catalog.ts';
 import { inboxIn, PositionLostError, type Inbox, type Move } from '../src/inbox.ts';
+import { laneChain } from '../src/lane-chain.ts';
 import { createPublisher } from '../src/stream-publisher.ts';
 import { startLease } from '../src/partition-lease.ts';
 import { dueVerdicts, parkedIn, type ParkedEvents } from '../src/parked-events.ts';
@@ -131,6 +133,63 @@ describe('each guard of the pipe by itself', () => {
     await pipe.pool.query(`insert into inbox_positions values ('TASKS', $1, 2, 'another', $2)`, [partitionOf(aggregate), created]);
     pipe.consumer();
     await eventually(async () => (await pipe.effectCount()) === 2);
+  });
+
+  describe('messages that are skipped on their way', () => {
+    const aggregate = uuidv7();
+    const stored = async (seq: number) => {
+      const message = await pipe.manager.streams.getMessage('TASKS', { seq });
+      if (message === null) throw new Error(`There is no message ${seq}`);
+      return { subject: message.subject, seq, headers: message.header };
+    };
+    const warned: string[] = [];
+    const listening = { ...SILENT, warn: (facts: object) => void warned.push(String((facts as { err?: unknown }).err)), error: (facts: object) => void warned.push(JSON.stringify(facts)) };
+    beforeEach(() => void warned.splice(0));
+    const published = async (count: number) => void (await eventually(async () => (await pipe.storedMessages()) === count));
+
+    test('are noticed by what the next one says comes before it, also across a change of the relay', async () => {
+      const first = pipe.relay();
+      await pipe.recordMany([aggregate], 1, 2);
+      await published(2);
+      await first.stop();
+      pipe.relay();
+      await pipe.recordMany([aggregate], 3, 4);
+      await published(4);
+      const chain = laneChain(pipe.connection, 'TASKS', 0, SILENT);
+      for (const seq of [1, 2, 3]) await chain.add(await stored(seq));
+      await expect(laneChain(pipe.connection, 'TASKS', 1, SILENT).add(await stored(3))).rejects.toThrow('Message 2 of TASKS was skipped');
+      await laneChain(pipe.connection, 'TASKS', 2, SILENT).add(await stored(3));
+      const late = laneChain(pipe.connection, 'TASKS', 0, SILENT);
+      await late.add(await stored(1));
+      await expect(late.add(await stored(4))).rejects.toThrow('Message 3 of TASKS was skipped');
+    });
+
+    test('are no loss when they were deleted from the stream: that is told, and what does not wait for them goes on', async () => {
+      const other = `${aggregate.slice(0, -2)}${(Number.parseInt(aggregate.slice(-2), 16) ^ 0x80).toString(16).padStart(2, '0')}`;
+      pipe.relay();
+      await pipe.recordMany([aggregate], 1, 2);
+      await published(2);
+      await pipe.manager.streams.deleteMessage('TASKS', 2);
+      await pipe.recordMany([other], 1, 1);
+      pipe.consumer({ logger: listening });
+      await eventually(async () => (await pipe.effectCount()) === 2);
+      expect(warned.join()).toContain('"missing":2');
+    });
+
+    test('end the reading of their partition, which begins again where it stands', async () => {
+      pipe.relay();
+      const [elsewhere, here] = [uuidv7(), uuidv7()].map((id, partition) => `${id.slice(0, -2)}0${partition}`) as [string, string];
+      await pipe.recordMany([elsewhere], 1, 1);
+      await published(1);
+      const consumer = pipe.consumer({ logger: listening });
+      await eventually(async () => (await pipe.effectCount()) === 1);
+      const told = headers();
+      told.set('Ates-Previous', '1');
+      await jetstream(pipe.connection).publish(subjectOf('ates.tasks.task.completed.v1', here), JSON.stringify(event(here, 1)), { headers: told });
+      await eventually(() => warned.some((line) => line.includes('Message 1 of TASKS was skipped')));
+      expect(await pipe.effectCount()).toBe(1);
+      await consumer.stop();
+    });
   });
 
   test('a rebuild while nothing flows is carried out', async () => {

@@ -36,7 +36,8 @@ try {
     rate,
     seed,
     freezeMaxMs: 12_000,
-    backWithinMs: 120_000,
+    // A store that is lost is filled again, and read again from its beginning.
+    backWithinMs: 60_000 + events / 2,
     drainWithinMs: 60_000 + events * 2,
     tell,
     signal: interrupted.signal,

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify as toYaml } from 'yaml';
+import { accessPage } from './access.ts';
 import { asyncApi } from './asyncapi.ts';
 import { contracts, type Contract } from './catalogue.ts';
 import { eventsPage } from './events-page.ts';
@@ -10,7 +11,7 @@ const ROOT = join(import.meta.dirname, '..');
 const ASYNCAPI_HEAD = '# Made from the catalogue in shared-events/src by `npm run contracts`; not edited by hand. The same for reading: docs/events.md\n';
 
 /**
- * The committed files that the catalogue gives: the schema of each version, the AsyncAPI document, the page of events.
+ * The committed files that the catalogue gives: the schema of each version, the AsyncAPI document, the page of events; and that of rights.
  * @returns texts by path, from the root of the repository
  */
 export function generatedFiles(all: readonly Contract[]): Map<string, string> {
@@ -19,6 +20,7 @@ export function generatedFiles(all: readonly Contract[]): Map<string, string> {
     // Without anchors, which few readers of YAML know, and without folded lines, whose ends are easily misread.
     ['contracts/asyncapi.yaml', ASYNCAPI_HEAD + toYaml(asyncApi(all), { aliasDuplicateObjects: false, lineWidth: 0 })],
     ['docs/events.md', eventsPage(all)],
+    ['docs/access.md', accessPage()],
   ]);
 }
 
@@ -36,7 +38,7 @@ export async function refresh(all: readonly Contract[], root: string, mode: 'WRI
   for (const [path, text] of generatedFiles(all)) {
     if ((await readFile(join(root, path), 'utf8').catch(() => null)) !== text) stale.push([path, text]);
   }
-  if (stale.length === 0) return { ok: true, words: `${PUBLISHED}, contracts/asyncapi.yaml and docs/events.md are what the catalogue gives.` };
+  if (stale.length === 0) return { ok: true, words: `${PUBLISHED}, contracts/asyncapi.yaml, docs/events.md and docs/access.md are what the catalogue gives.` };
   const paths = stale.map(([path]) => path).join(', ');
   if (mode === 'CHECK') return { ok: false, words: `Not what the catalogue gives: ${paths}. Run \`npm run contracts\` and commit the files.` };
   for (const [path, text] of stale) {

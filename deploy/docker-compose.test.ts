@@ -80,7 +80,7 @@ describe('the environment', () => {
     const secretsOf = { databaseOwnerPassword: 'o', databasePassword: 'a', gatewaySecret: 'g', natsPassword: 'm' };
     const { services: parts } = stackParts({
       config: { projectDir: PROJECT_DIR, port: 1, host: '127.0.0.1', dataDir: '/nowhere', logLevel: 'info' },
-      secrets: { postgresPassword: 'p', natsPassword: 'n', subgraphs: { users: secretsOf, tasks: secretsOf, accounting: secretsOf, analytics: secretsOf } },
+      secrets: { postgresPassword: 'p', natsPassword: 'n', gatewayNatsPassword: 'w', subgraphs: { users: secretsOf, tasks: secretsOf, accounting: secretsOf, analytics: secretsOf } },
       ports: { postgres: 2, nats: 3, users: 4, tasks: 5, accounting: 6, analytics: 7, gateway: 1 },
       environment: {},
     });
@@ -109,13 +109,21 @@ describe('the environment', () => {
     for (const name of SUBGRAPHS) expect(secrets).toContain(`${name}=${service(name).environment?.['GATEWAY_SECRET']}`);
   });
 
-  test("gives each subgraph its own user of NATS and that user's password, as npm start does, and the gateway none", () => {
+  test("gives each subgraph and the gateway its own user of NATS and that user's password, as npm start does", () => {
     const setOfNats = service('nats').environment ?? {};
-    for (const name of SUBGRAPHS) {
+    for (const name of OUR_SERVICES) {
       expect(service(name).environment?.['NATS_URL']).toBe(`nats://${name}:${setOfNats[`NATS_${name.toUpperCase()}_PASSWORD`]}@nats:4222`);
-      expect(given.get(name)?.['NATS_URL']).toBe(`nats://${name}:m@127.0.0.1:3`);
+      expect(given.get(name)?.['NATS_URL']).toBe(`nats://${name}:${name === 'gateway' ? 'w' : 'm'}@127.0.0.1:3`);
     }
-    for (const environment of [service('gateway').environment, given.get('gateway')]) expect(environment).not.toHaveProperty('NATS_URL');
+  });
+
+  test('gives each service a place of its own for the keys that it has fetched, as npm start does', () => {
+    for (const name of OUR_SERVICES) {
+      expect(service(name).volumes).toEqual([`${name}-keys:/keys`]);
+      expect(service(name).environment?.['JWKS_FILE']).toBe('/keys/jwks.json');
+      expect(given.get(name)?.['JWKS_FILE']).toBe(`/nowhere/keys/${name}.json`);
+    }
+    expect(readFileSync(join(PROJECT_DIR, 'deploy/Dockerfile'), 'utf8')).toMatch(/-o node .* \/keys$/m);
   });
 
   test('is made complete by deploy/make-env.sh, with secrets that differ', () => {
@@ -171,7 +179,7 @@ describe("NATS' users", () => {
       return stdout + stderr;
     };
     expect(check(passwords)).toContain('is valid');
-    expect(Object.keys(passwords)).toHaveLength(5);
+    expect(Object.keys(passwords)).toHaveLength(6);
     for (const variable of Object.keys(passwords)) expect(check({ ...passwords, [variable]: undefined })).toContain(`variable reference for '${variable}'`);
   });
 });

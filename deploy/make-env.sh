@@ -15,5 +15,6 @@ for service in USERS TASKS ACCOUNTING ANALYTICS; do
   echo "${service}_GATEWAY_SECRET=$(secret)"
   echo "NATS_${service}_PASSWORD=$(secret)"
 done
+echo "NATS_GATEWAY_PASSWORD=$(secret)"
 echo "ADMIN_EMAIL=${ADMIN_EMAIL:-admin@example.com}"
 echo "ADMIN_PASSWORD=$(secret)"

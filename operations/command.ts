@@ -1,7 +1,7 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import { UsageError } from './errors.ts';
-import { findInstallation, type Installation } from './installation.ts';
-import { Output } from './output.ts';
+import { findInstallation, WHERE_IT_CONNECTS, type Installation } from './installation.ts';
+import { Output, tableLines } from './output.ts';
 
 /** What the command line gave, options by their names. */
 export interface Given {
@@ -40,6 +40,28 @@ export interface Program {
   readonly help: string;
   /** The command that the first words name, and the words after it. @throws UsageError */
   choose(args: readonly string[]): { readonly command: Command; readonly rest: readonly string[] };
+}
+
+/** A program of several commands, each chosen by its name. */
+export function programOf({ call, purpose, commands }: { readonly call: string; readonly purpose: string; readonly commands: readonly Command[] }): Program {
+  const [, ...summaries] = tableLines([{ title: '' }, { title: '' }], commands.map(({ name, summary }) => [name, summary]));
+  return {
+    call,
+    help: `${purpose} Usage: ${call} <command>
+
+${summaries.map((line) => `  ${line}`).join('\n')}
+
+\`${call} <command> --help\` tells more of each. What to do when: docs/operations.md
+
+${WHERE_IT_CONNECTS}
+
+Exit codes: 0 done; 1 not done, the output says why; 2 the command line can't be understood.`,
+    choose: ([name, ...rest]) => {
+      const command = commands.find((known) => known.name === name);
+      if (command === undefined) throw new UsageError(`There is no command "${name}". These are: ${commands.map((known) => known.name).join(', ')}. \`${call} --help\` tells what they do.`);
+      return { command, rest };
+    },
+  };
 }
 
 /** Runs the program for this process: reads its arguments, prints its errors, sets its exit code. */

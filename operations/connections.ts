@@ -8,6 +8,8 @@ import { CONSUMING_SERVICES, databaseVariable, type Installation } from './insta
 export interface ServiceDatabase {
   readonly service: SubgraphName;
   rows<Row = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<Row[]>;
+  /** One transaction: commits when the work resolves. */
+  transaction<Result>(work: () => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
 }
 
@@ -36,12 +38,24 @@ export async function openDatabase(installation: Installation, service: Subgraph
   };
   // One after the other: a session does one thing at a time.
   let before: Promise<unknown> = Promise.resolve();
+  const rows = <Row>(text: string, params: readonly unknown[] = []): Promise<Row[]> => {
+    const answer = before.then(() => query<Row>(text, params));
+    before = answer.catch(() => {});
+    return answer;
+  };
   return {
     service,
-    rows: <Row>(text: string, params: readonly unknown[] = []) => {
-      const answer = before.then(() => query<Row>(text, params));
-      before = answer.catch(() => {});
-      return answer;
+    rows,
+    transaction: async (work) => {
+      await rows('begin');
+      try {
+        const result = await work();
+        await rows('commit');
+        return result;
+      } catch (error) {
+        await rows('rollback').catch(() => []);
+        throw error;
+      }
     },
     close: () => client.end().catch(() => {}),
   };

@@ -1,7 +1,8 @@
 import { SUBSCRIPTIONS } from '../contracts/subscriptions.ts';
 import { PRODUCERS, type Producer } from '../shared-events/src/event.ts';
+import { REVOCATIONS_SINCE_SUBJECT, REVOCATIONS_SUBJECT } from '../service-kit/src/revocation-message.ts';
 import { consumerName, streamOf, UNPARTITIONED } from '../shared-events/src/streams.ts';
-import { type SubgraphName, SUBGRAPHS } from './stack-secrets.ts';
+import { NATS_CLIENTS, type NatsClient, type SubgraphName } from './stack-secrets.ts';
 
 /** The user who may do everything: it asks whether the server is ready, and it is for people's commands. No service has its password. */
 export const OPERATOR = 'operator';
@@ -10,17 +11,40 @@ export const OPERATOR = 'operator';
 export interface NatsPermissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
+  /** Also to publish one answer to each message that it got, wherever that asked for it to go. */
+  readonly answers?: boolean;
 }
 
-/** What the user of this service may do. */
-function permissionsOf(service: SubgraphName): NatsPermissions {
+/** In which time an answer may be given. */
+const ANSWER_EXPIRES = '5s';
+
+/** What the user of this process may do. */
+function permissionsOf(client: NatsClient): NatsPermissions {
+  return client === 'gateway' ? gatewayPermissions() : subgraphPermissions(client);
+}
+
+/** The gateway, the only public process, hears who was refused, and nothing else. */
+function gatewayPermissions(): NatsPermissions {
+  return { publish: [REVOCATIONS_SINCE_SUBJECT], subscribe: [REVOCATIONS_SUBJECT, '_INBOX_gateway.>'] };
+}
+
+function subgraphPermissions(service: SubgraphName): NatsPermissions {
   const stream = PRODUCERS.find((producer) => producer === service);
   const consumes = SUBSCRIPTIONS.filter((subscription) => subscription.service === service).map(({ producer }) => producer);
   const live = `live.${service}.>`;
+  // Users tells what was revoked, under its own live subjects, and answers questions about it.
+  const tells = service === 'users';
   return {
-    publish: ['$JS.API.INFO', live, ...(stream === undefined ? [] : relaySubjects(stream)), ...consumes.flatMap((producer) => consumerSubjects(service, producer))],
+    publish: [
+      '$JS.API.INFO',
+      live,
+      ...(tells ? [] : [REVOCATIONS_SINCE_SUBJECT]),
+      ...(stream === undefined ? [] : relaySubjects(stream)),
+      ...consumes.flatMap((producer) => consumerSubjects(service, producer)),
+    ],
     // Replies come to the user's own inbox (service-kit/src/nats.ts), so that nobody hears what another one was answered.
-    subscribe: [live, `_INBOX_${service}.>`],
+    subscribe: [live, ...(tells ? [] : [REVOCATIONS_SUBJECT]), `_INBOX_${service}.>`],
+    ...(tells && { answers: true }),
   };
 }
 
@@ -53,9 +77,9 @@ export interface NatsUser {
   readonly permissions?: NatsPermissions | undefined;
 }
 
-/** A user for each service, with what it may do. */
-export function serviceUsers(passwordOf: (service: SubgraphName) => string): NatsUser[] {
-  return SUBGRAPHS.map((name) => ({ name, password: passwordOf(name), permissions: permissionsOf(name) }));
+/** A user for each subgraph and for the gateway, with what it may do. */
+export function serviceUsers(passwordOf: (client: NatsClient) => string): NatsUser[] {
+  return NATS_CLIENTS.map((name) => ({ name, password: passwordOf(name), permissions: permissionsOf(name) }));
 }
 
 /**
@@ -65,7 +89,11 @@ export function serviceUsers(passwordOf: (service: SubgraphName) => string): Nat
 export function authorizationText(users: readonly NatsUser[]): string {
   const blocks = users.map(({ name, password, permissions }) => {
     const secret = password.startsWith('$') ? password : JSON.stringify(password);
-    return `{ user: ${JSON.stringify(name)}, password: ${secret}${permissions ? `, permissions: ${JSON.stringify(permissions, undefined, 2)}` : ''} }\n`;
+    return `{ user: ${JSON.stringify(name)}, password: ${secret}${permissions ? `, permissions: ${permissionsText(permissions)}` : ''} }\n`;
   });
   return `authorization { users: [\n${blocks.join('')}] }\n`;
+}
+
+function permissionsText({ publish, subscribe, answers }: NatsPermissions): string {
+  return JSON.stringify({ publish, subscribe, ...(answers === true && { allow_responses: { max: 1, expires: ANSWER_EXPIRES } }) }, undefined, 2);
 }

@@ -8,7 +8,7 @@ import type { Part, StopStep } from './part.ts';
 import { natsNotice, postgresNotice, serviceNotice } from './part-notices.ts';
 import { urlOfDatabase } from './provision-databases.ts';
 import { addressToCall, type StackConfig } from './stack-config.ts';
-import { type StackSecrets, type SubgraphName, SUBGRAPHS } from './stack-secrets.ts';
+import { type NatsClient, type StackSecrets, type SubgraphName, SUBGRAPHS } from './stack-secrets.ts';
 
 /** The first admin of the demonstration, made by the users service itself. */
 export const DEMO_ADMIN_EMAIL = 'admin@ates.test';
@@ -88,21 +88,24 @@ function natsPart(context: StackContext): Part {
 }
 
 function natsOptions({ config, secrets, ports }: StackContext): Parameters<typeof prepareNats>[0] {
-  const otherUsers = serviceUsers((name) => secrets.subgraphs[name].natsPassword);
+  const otherUsers = serviceUsers((client) => natsPasswordOf(client, secrets));
   return { storeDir: join(config.dataDir, 'nats'), port: ports.nats, user: OPERATOR, password: secrets.natsPassword, otherUsers };
+}
+
+function natsPasswordOf(client: NatsClient, secrets: StackSecrets): string {
+  return client === 'gateway' ? secrets.gatewayNatsPassword : secrets.subgraphs[client].natsPassword;
 }
 
 function subgraphPart(name: SubgraphName, context: StackContext): Part {
   const { secrets, ports } = context;
   const port = ports[name];
   const server = superuserUrl(ports.postgres, secrets.postgresPassword);
-  const { databasePassword, databaseOwnerPassword, gatewaySecret, natsPassword } = secrets.subgraphs[name];
+  const { databasePassword, databaseOwnerPassword, gatewaySecret } = secrets.subgraphs[name];
   const settings = {
     HOST: LOOPBACK,
     PORT: String(port),
     DATABASE_URL: urlOfDatabase(server, name, { name, password: databasePassword }),
     OWNER_DATABASE_URL: urlOfDatabase(server, name, { name: `${name}_owner`, password: databaseOwnerPassword }),
-    NATS_URL: natsUrl({ port: ports.nats, user: name, password: natsPassword }),
     GATEWAY_SECRET: gatewaySecret,
     BUSINESS_TIME_ZONE: context.environment['BUSINESS_TIME_ZONE'] ?? 'UTC',
     ...(name === 'users' ? { ADMIN_EMAIL: DEMO_ADMIN_EMAIL, ADMIN_PASSWORD: DEMO_PASSWORD, PASSWORD_MIN_LENGTH: DEMO_PASSWORD_MIN_LENGTH } : {}),
@@ -127,7 +130,7 @@ function gatewayPart(context: StackContext): Part {
 }
 
 interface Service {
-  readonly name: string;
+  readonly name: NatsClient;
   readonly layer: number;
   readonly port: number;
   readonly host: string;
@@ -138,12 +141,14 @@ interface Service {
 }
 
 function servicePart({ name, layer, port, host, entry, settings, stopSteps }: Service, context: StackContext): Part {
-  const { config, ports } = context;
+  const { config, ports, secrets } = context;
   const env: NodeJS.ProcessEnv = {
     ...withoutNpm(context.environment),
     NODE_ENV: 'production',
     NODE_COMPILE_CACHE: join(config.dataDir, 'cache', 'compile'),
     LOG_LEVEL: config.logLevel,
+    NATS_URL: natsUrl({ port: ports.nats, user: name, password: natsPasswordOf(name, secrets) }),
+    JWKS_FILE: join(config.dataDir, 'keys', `${name}.json`),
     JWKS_URL: `http://${LOOPBACK}:${ports.users}/.well-known/jwks.json`,
     TOKEN_ISSUER,
     TOKEN_AUDIENCE: TOKEN_ISSUER,

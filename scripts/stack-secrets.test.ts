@@ -15,8 +15,8 @@ afterEach(() => rmSync(dataDir, { recursive: true, force: true }));
 
 test('are made once, all different, for the eyes of their owner only', () => {
   const secrets = provideSecrets(dataDir);
-  const all = [secrets.postgresPassword, secrets.natsPassword, ...SUBGRAPHS.flatMap((name) => Object.values(secrets.subgraphs[name]))];
-  expect(new Set(all).size).toBe(2 + 4 * SUBGRAPHS.length);
+  const all = [secrets.postgresPassword, secrets.natsPassword, secrets.gatewayNatsPassword, ...SUBGRAPHS.flatMap((name) => Object.values(secrets.subgraphs[name]))];
+  expect(new Set(all).size).toBe(3 + 4 * SUBGRAPHS.length);
   for (const secret of all) expect(secret).toMatch(/^[\w-]{32}$/);
   expect(statSync(file()).mode & 0o777).toBe(0o600);
   const written = statSync(file()).ino;
@@ -31,6 +31,7 @@ test("those that an older version's file lacks are added, the others stay", () =
   const secrets = provideSecrets(dataDir);
   expect(secrets).toMatchObject(old);
   expect(new Set(SUBGRAPHS.map((name) => secrets.subgraphs[name].natsPassword)).size).toBe(SUBGRAPHS.length);
+  expect(secrets.gatewayNatsPassword).toMatch(/^[\w-]{32}$/);
   expect(JSON.parse(readFileSync(file(), 'utf8'))).toEqual(secrets);
   expect(statSync(file()).mode & 0o777).toBe(0o600);
   expect(readdirSync(dataDir)).toEqual(['secrets.json']);

@@ -5,12 +5,17 @@ import { isDeepStrictEqual } from 'node:util';
 
 export const SUBGRAPHS = ['users', 'tasks', 'accounting', 'analytics'] as const;
 export type SubgraphName = (typeof SUBGRAPHS)[number];
+/** Who connects to NATS, each as a user of its own. */
+export const NATS_CLIENTS = [...SUBGRAPHS, 'gateway'] as const;
+export type NatsClient = (typeof NATS_CLIENTS)[number];
 
 /** Passwords and secrets of one stack, all generated: letters, digits, `-` and `_`. */
 export interface StackSecrets {
   readonly postgresPassword: string;
   /** Of NATS' operator, who may do everything there. */
   readonly natsPassword: string;
+  /** Of the gateway's own user of NATS. */
+  readonly gatewayNatsPassword: string;
   readonly subgraphs: Readonly<Record<SubgraphName, SubgraphSecrets>>;
 }
 
@@ -36,6 +41,7 @@ export function provideSecrets(dataDir: string): StackSecrets {
   const secrets: StackSecrets = {
     postgresPassword: newSecret(),
     natsPassword: newSecret(),
+    gatewayNatsPassword: newSecret(),
     ...known,
     subgraphs: { users: ofSubgraph('users'), tasks: ofSubgraph('tasks'), accounting: ofSubgraph('accounting'), analytics: ofSubgraph('analytics') },
   };

@@ -1,20 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import pg from 'pg';
 import { dieWithParent } from './die-with-parent.ts';
-import { natsUrl, startNats, type RunningNats } from './embedded-nats.ts';
+import type { NewRevocation } from '../service-kit/src/revocations.ts';
+import { natsUrl } from './embedded-nats.ts';
 import { chooseFreePorts } from './free-ports.ts';
-import { OPERATOR, serviceUsers } from './nats-access.ts';
+import { OPERATOR } from './nats-access.ts';
 import { provisionDatabases, urlOfDatabase } from './provision-databases.ts';
+import { announceTestRevocations, startTestNats, TEST_NATS_PASSWORD, type TestRevocations } from './test-nats.ts';
 
 export interface GraphQLAnswer<Data = Record<string, any>> {
   readonly status: number;
@@ -26,6 +26,14 @@ export interface GraphQLAnswer<Data = Record<string, any>> {
 export interface TestUser {
   readonly id: string;
   readonly roles: readonly string[];
+  /** Default: full. */
+  readonly assurance?: 'full' | 'low';
+  /** The version of the user's state that the token is of; default 1. */
+  readonly version?: number;
+  /** Default: `test`. */
+  readonly sessionId?: string;
+  /** Default: 300. */
+  readonly expiresInSeconds?: number;
 }
 
 /** One database of a service's, on the PostgreSQL of the test run. */
@@ -45,6 +53,10 @@ export interface TestService {
   /** An access token that the service trusts. */
   token(user: TestUser): Promise<string>;
   gql<Data = Record<string, any>>(query: string, variables?: object, token?: string): Promise<GraphQLAnswer<Data>>;
+  /** Tells the service that these tokens are revoked, as Users would. */
+  revoke(revocation: NewRevocation): void;
+  /** What the service is told of revocations in place of Users; Users itself tells its own. */
+  readonly revocations: TestRevocations | null;
   /** A statement as the owner of the service's tables. */
   sql<Row = Record<string, any>>(text: string, params?: readonly unknown[]): Promise<Row[]>;
   /** Publishes into another service's stream, as that service's relay would. */
@@ -54,7 +66,8 @@ export interface TestService {
 
 const READY_TIMEOUT_MS = 20_000;
 const ISSUER = 'ates';
-const NATS_PASSWORD = 'test';
+/** The id of the key that signs tests' tokens. */
+const TEST_KEY = 'test';
 
 /** A database with its owner and its application role, both of a name that no other test has. */
 export async function createTestDatabase(service: string): Promise<TestDatabase> {
@@ -75,19 +88,6 @@ export async function createTestDatabase(service: string): Promise<TestDatabase>
   };
 }
 
-/** A NATS of the test's own, in a temporary folder, with the users and permissions of a whole stack. The URL is the operator's. */
-export async function startTestNats(): Promise<RunningNats> {
-  const storeDir = mkdtempSync(join(tmpdir(), 'ates-test-nats-'));
-  const nats = await startNats({ storeDir, port: 0, user: OPERATOR, password: NATS_PASSWORD, otherUsers: serviceUsers(() => NATS_PASSWORD) });
-  return {
-    ...nats,
-    stop: async () => {
-      await nats.stop();
-      rmSync(storeDir, { recursive: true, force: true });
-    },
-  };
-}
-
 /** Waits until `read` gives something that is neither null, undefined nor false; fails after `withinMs`. */
 export async function eventually<Value>(read: () => Promise<Value> | Value, withinMs = 10_000): Promise<NonNullable<Value>> {
   const deadline = Date.now() + withinMs;
@@ -99,16 +99,18 @@ export async function eventually<Value>(read: () => Promise<Value> | Value, with
   }
 }
 
-/** Starts `subgraphs/<name>`, as its own user of NATS, and waits until it is ready. */
+/** Starts `subgraphs/<name>`, as its own user of NATS, and waits until it is ready, and hears of revocations. */
 export async function startTestService(name: string, environment: Record<string, string> = {}): Promise<TestService> {
   const [database, nats, issuer, [port = 0]] = await Promise.all([createTestDatabase(name), startTestNats(), startTestIssuer(), chooseFreePorts(1)]);
   const secret = randomBytes(18).toString('base64url');
   const url = `http://127.0.0.1:${port}`;
+  const connection = await connect({ servers: new URL(nats.url).host, user: OPERATOR, pass: TEST_NATS_PASSWORD });
+  const revocations = name === 'users' ? null : announceTestRevocations(connection, [TEST_KEY]);
   const { child, output } = spawnService(name, {
     PORT: String(port),
     DATABASE_URL: database.url,
     OWNER_DATABASE_URL: database.ownerUrl,
-    NATS_URL: natsUrl({ port: nats.port, user: name, password: NATS_PASSWORD }),
+    NATS_URL: natsUrl({ port: nats.port, user: name, password: TEST_NATS_PASSWORD }),
     GATEWAY_SECRET: secret,
     // Users is its own issuer.
     JWKS_URL: name === 'users' ? `${url}/.well-known/jwks.json` : issuer.jwksUrl,
@@ -117,9 +119,9 @@ export async function startTestService(name: string, environment: Record<string,
     ...environment,
   });
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 3 });
-  const connection = await connect({ servers: new URL(nats.url).host, user: OPERATOR, pass: NATS_PASSWORD });
   const stop = async (): Promise<void> => {
     await owner.end();
+    await revocations?.stop();
     await connection.close();
     await stopChild(child);
     await Promise.all([nats.stop(), database.drop(), issuer.stop()]);
@@ -127,7 +129,7 @@ export async function startTestService(name: string, environment: Record<string,
   try {
     await eventually(async () => {
       if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}`);
-      return (await fetch(`${url}/readyz`).catch(() => null))?.ok;
+      return isReady(url);
     }, READY_TIMEOUT_MS);
   } catch (error) {
     await stop();
@@ -140,12 +142,24 @@ export async function startTestService(name: string, environment: Record<string,
     nats: connection,
     token: issuer.token,
     gql: (query, variables, token) => postGraphQL(`${url}/graphql`, { query, variables }, { 'x-gateway-secret': secret, ...(token && { authorization: `Bearer ${token}` }) }),
+    revoke: (revocation) => {
+      if (revocations === null) throw new Error(`${name} tells itself what it revokes`);
+      revocations.revoke(revocation);
+    },
+    revocations,
     sql: async (text, params = []) => (await owner.query(text, [...params])).rows,
     publish: async (event) => {
       await jetstream(connection).publish(`ates.${event.source.slice(1)}.${event.dataschema}`, JSON.stringify(event), { msgID: event.id });
     },
     stop,
   };
+}
+
+/** Whether the service can work, and knows that nobody's rights were taken away. */
+async function isReady(url: string): Promise<boolean> {
+  const report: unknown = await fetch(`${url}/readyz`).then((response) => response.json(), () => ({}));
+  const { ready, checks } = report as { ready?: boolean; checks?: Record<string, string> };
+  return ready === true && (checks?.['revocations'] ?? 'ok') === 'ok';
 }
 
 /** One GraphQL request over HTTP. */
@@ -157,19 +171,19 @@ export async function postGraphQL(url: string, body: object, headers: Record<str
 /** A token issuer with published keys, in place of Users. */
 export async function startTestIssuer() {
   const { privateKey, publicKey } = await generateKeyPair('ES256');
-  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'test', alg: 'ES256', use: 'sig' }] };
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: TEST_KEY, alg: 'ES256', use: 'sig' }] };
   const server = createServer((_request, response) => void response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks)));
   await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening).unref());
   return {
     jwksUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`,
-    token: ({ id, roles }: TestUser): Promise<string> =>
-      new SignJWT({ sid: 'test', roles, assurance: 'full' })
-        .setProtectedHeader({ alg: 'ES256', kid: 'test', typ: 'at+jwt' })
+    token: ({ id, roles, assurance = 'full', version = 1, sessionId = 'test', expiresInSeconds = 300 }: TestUser): Promise<string> =>
+      new SignJWT({ sid: sessionId, ver: version, roles, assurance })
+        .setProtectedHeader({ alg: 'ES256', kid: TEST_KEY, typ: 'at+jwt' })
         .setSubject(id)
         .setIssuer(ISSUER)
         .setAudience(ISSUER)
         .setIssuedAt()
-        .setExpirationTime('5m')
+        .setExpirationTime(Math.floor(Date.now() / 1_000) + expiresInSeconds)
         .sign(privateKey),
     stop: () => new Promise<void>((closed) => void server.close(() => closed())),
   };

@@ -1,14 +1,18 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { ClientOrigin } from '@ates/service-kit/client-origin';
 import { DomainError } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
 import { CloseCode, handleProtocols, type Server as ProtocolServer } from 'graphql-ws';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
+import { originOf } from './client-address.ts';
 import { SOCKET_PAYLOAD_MAX_BYTES } from './limits.ts';
 
 /** What the protocol's hooks find about a socket in `context.extra`. */
 export interface ClientSocket {
   readonly isOpen: () => boolean;
+  /** From where the socket was opened. */
+  readonly client: ClientOrigin;
   /** Closes with a code and a reason, shortened to what a close frame holds. */
   close(code: number, reason: string): void;
 }
@@ -22,6 +26,8 @@ interface ClientSocketsParts {
   readonly server: Server;
   readonly path: string;
   readonly protocol: ProtocolServer<ClientSocket>;
+  /** How many proxies of ours every request passes. */
+  readonly trustedProxies: number;
   readonly logger: Logger;
 }
 
@@ -37,13 +43,13 @@ const TRY_AGAIN_LATER = 1013;
  * pings are cut. A hook that throws a DomainError closes its socket with 4403 and the code as the reason's first word
  * (SERVICE_UNAVAILABLE with 1013, so that clients come again); any other error is logged and closes it with 4500.
  */
-export function serveClientSockets({ server, path, protocol, logger }: ClientSocketsParts): ClientSockets {
+export function serveClientSockets({ server, path, protocol, trustedProxies, logger }: ClientSocketsParts): ClientSockets {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: SOCKET_PAYLOAD_MAX_BYTES, handleProtocols, perMessageDeflate: false });
   let stopping = false;
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const isServed = request.url === path || request.url?.startsWith(`${path}?`) === true;
     if (!isServed || stopping) return refuseUpgrade(socket, stopping ? '503 Service Unavailable' : '404 Not Found');
-    return sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, protocol, logger));
+    return sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, originOf(request, trustedProxies), protocol, logger));
   });
   return {
     stop: async () => {
@@ -58,7 +64,7 @@ export function serveClientSockets({ server, path, protocol, logger }: ClientSoc
   };
 }
 
-function serve(webSocket: WebSocket, protocol: ProtocolServer<ClientSocket>, logger: Logger): void {
+function serve(webSocket: WebSocket, client: ClientOrigin, protocol: ProtocolServer<ClientSocket>, logger: Logger): void {
   const close = (code: number, reason: string): void => webSocket.close(code, shortened(reason));
   const closeFor = (error: unknown): void => {
     if (error instanceof DomainError) {
@@ -81,7 +87,7 @@ function serve(webSocket: WebSocket, protocol: ProtocolServer<ClientSocket>, log
         });
       },
     },
-    { isOpen: () => webSocket.readyState === WebSocket.OPEN, close },
+    { isOpen: () => webSocket.readyState === WebSocket.OPEN, client, close },
   );
   const stopPinging = cutWhenSilent(webSocket);
   // A message that is too large or no WebSocket frame: ws closes with the code for that.

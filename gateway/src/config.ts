@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { host, makeValidator, parseNamedValues, port, readEnv, str, url } from '@ates/service-kit/env';
+import { host, makeValidator, parseNamedValues, port, readEnv, str, url, wholeNumber } from '@ates/service-kit/env';
 import { readSupergraphFile, subgraphsOf, type SubgraphEntry } from './supergraph-file.ts';
 
 /** Where a subgraph is and how the gateway proves itself there. */
@@ -22,8 +22,16 @@ export interface GatewayConfig {
   readonly subgraphUrls: ReadonlyMap<string, string>;
   /** SUBGRAPH_SECRETS, `name=secret,name=secret`: one for each subgraph, at least 16 characters */
   readonly subgraphSecrets: ReadonlyMap<string, string>;
+  /** NATS_URL, for example nats://gateway:password@127.0.0.1:4222: from where revocations are heard */
+  readonly natsUrl: string;
+  /** TRUSTED_PROXIES, default 0: how many proxies of ours stand in front; so many entries of X-Forwarded-For are believed */
+  readonly trustedProxies: number;
   /** JWKS_URL: where the token issuer publishes its keys */
   readonly jwksUrl: string;
+  /** OIDC_ISSUER, default none: another identity provider, whose tokens Users turns into ours; it has the same one set */
+  readonly oidcIssuer: string | undefined;
+  /** JWKS_FILE, default none: a file in which fetched keys are kept, for a start while they can't be fetched */
+  readonly jwksFile: string | undefined;
   /** TOKEN_ISSUER: `iss` of the tokens that are trusted */
   readonly tokenIssuer: string;
   /** TOKEN_AUDIENCE: `aud` of the tokens that are trusted */
@@ -51,7 +59,11 @@ export function readConfig(source: Readonly<Record<string, string | undefined>> 
       SUPERGRAPH_FILE: checked((path) => path, () => (typeof entries === 'string' ? entries : null))(),
       SUBGRAPH_URLS: checked(parseNamedValues, (urls) => urlProblem(known, urls))(),
       SUBGRAPH_SECRETS: checked(parseNamedValues, (secrets) => secretProblem(known, secrets))(),
+      NATS_URL: url(),
+      TRUSTED_PROXIES: wholeNumber(0)({ default: 0 }),
       JWKS_URL: url(),
+      JWKS_FILE: str({ default: undefined }),
+      OIDC_ISSUER: url({ default: undefined }),
       TOKEN_ISSUER: str(),
       TOKEN_AUDIENCE: str(),
       LOG_LEVEL: str({ choices: LOG_LEVELS, default: 'info' }),
@@ -65,7 +77,11 @@ export function readConfig(source: Readonly<Record<string, string | undefined>> 
     supergraphFile: env.SUPERGRAPH_FILE,
     subgraphUrls: env.SUBGRAPH_URLS,
     subgraphSecrets: env.SUBGRAPH_SECRETS,
+    natsUrl: env.NATS_URL,
+    trustedProxies: env.TRUSTED_PROXIES,
     jwksUrl: env.JWKS_URL,
+    jwksFile: env.JWKS_FILE,
+    oidcIssuer: env.OIDC_ISSUER,
     tokenIssuer: env.TOKEN_ISSUER,
     tokenAudience: env.TOKEN_AUDIENCE,
     logLevel: env.LOG_LEVEL,

@@ -1,10 +1,10 @@
 import { DomainError, HTTP_STATUS, type ErrorCode } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
 import { runInTrace } from '@ates/service-kit/trace-context';
-import type { Authenticator } from '@ates/service-kit/viewer';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
-import { authenticateRequest } from './authenticate.ts';
+import { authenticateRequest, type GatewayAuthenticator } from './authenticate.ts';
+import { originOf } from './client-address.ts';
 import type { GraphQLServer } from './graphql-server.ts';
 import { BODY_MAX_BYTES } from './limits.ts';
 import { createOperationContext, type OperationContext } from './operation-context.ts';
@@ -15,7 +15,9 @@ export const GRAPHQL_PATH = '/graphql';
 export const REQUEST_ID_HEADER = 'x-request-id';
 
 interface HttpEndpointParts {
-  readonly authenticator: Authenticator;
+  readonly authenticator: GatewayAuthenticator;
+  /** How many proxies of ours every request passes. */
+  readonly trustedProxies: number;
   readonly logger: Logger;
   /** The server once it is started, until then undefined: requests are told to come again. */
   readonly graphQLServer: () => GraphQLServer | undefined;
@@ -29,10 +31,10 @@ interface Locals {
  * Adds GraphQL over HTTP to an application. A request gets its trace, then its token is verified, then its body is read:
  * whoever is refused costs as little as can be. Every refusal is JSON with a code.
  */
-export function serveGraphQLOverHttp(app: Express, { authenticator, logger, graphQLServer }: HttpEndpointParts): void {
+export function serveGraphQLOverHttp(app: Express, { authenticator, trustedProxies, logger, graphQLServer }: HttpEndpointParts): void {
   app.all(
     GRAPHQL_PATH,
-    inOperation(authenticator),
+    inOperation(authenticator, trustedProxies),
     express.json({ limit: BODY_MAX_BYTES }),
     // Apollo's middleware wants a body to be set; express leaves it undefined on GET and on other content types.
     (request, _response, next) => {
@@ -45,10 +47,10 @@ export function serveGraphQLOverHttp(app: Express, { authenticator, logger, grap
   app.use(refuseFailedRequests(logger));
 }
 
-function inOperation(authenticator: Authenticator): RequestHandler {
+function inOperation(authenticator: GatewayAuthenticator, trustedProxies: number): RequestHandler {
   return async (request, response, next) => {
     const traceparent = request.header('traceparent');
-    const anonymous = createOperationContext({ authorization: undefined, viewer: null }, traceparent);
+    const anonymous = createOperationContext({ authorization: undefined, viewer: null, client: originOf(request, trustedProxies) }, traceparent);
     response.setHeader(REQUEST_ID_HEADER, anonymous.trace.traceId);
     response.setHeader('cache-control', 'no-store');
     await runInTrace(anonymous.trace, async () => {

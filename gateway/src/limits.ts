@@ -5,6 +5,8 @@ export const BODY_MAX_BYTES = 256 * 1024;
 export const DEPTH_MAX = 10;
 export const ALIASES_MAX = 15;
 export const TOKENS_MAX = 1_000;
+/** Root fields that open or renew a session: one of them in an operation, so that nobody tries a hundred passwords in one request. */
+export const SIGN_IN_FIELDS: readonly string[] = ['login', 'loginWithBeak', 'changePassword', 'enrollBeak', 'refreshSession'];
 /** Of a WebSocket message from a client. */
 export const SOCKET_PAYLOAD_MAX_BYTES = 64 * 1024;
 /** Operations under way on one socket at a time. */

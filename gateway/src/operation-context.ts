@@ -1,3 +1,4 @@
+import type { ClientOrigin } from '@ates/service-kit/client-origin';
 import { traceOf, type Trace } from '@ates/service-kit/trace-context';
 import type { Viewer } from '@ates/service-kit/viewer';
 
@@ -6,6 +7,8 @@ export interface OperationContext {
   /** The verified `Authorization` value, forwarded to the subgraphs, which verify it again; undefined for nobody. */
   readonly authorization: string | undefined;
   readonly viewer: Viewer | null;
+  /** Told to the subgraphs. */
+  readonly client: ClientOrigin;
   readonly trace: Trace;
   /** Why fetches failed, for the operation's log line; clients are told only that they failed. */
   readonly fetchFailures: string[];
@@ -27,7 +30,7 @@ export interface SubgraphError {
 
 /** The context of a new operation; its trace continues `traceparent` when that can be read. */
 export function createOperationContext(
-  identity: { readonly authorization: string | undefined; readonly viewer: Viewer | null },
+  identity: Pick<OperationContext, 'authorization' | 'viewer' | 'client'>,
   traceparent: string | undefined,
 ): OperationContext {
   return { ...identity, trace: traceOf(traceparent), fetchFailures: [] };

@@ -1,10 +1,9 @@
 import { DomainError, type ErrorCode } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
 import { runInTrace } from '@ates/service-kit/trace-context';
-import type { Authenticator } from '@ates/service-kit/viewer';
 import { GraphQLError, type ExecutionArgs, type GraphQLFormattedError } from 'graphql';
 import { CloseCode, makeServer, type Context, type Server, type SubscribePayload } from 'graphql-ws';
-import { authenticateSocket, type Identity } from './authenticate.ts';
+import { authenticateSocket, type GatewayAuthenticator, type Identity } from './authenticate.ts';
 import type { ClientSocket } from './client-sockets.ts';
 import { StreamFailure } from './event-stream.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
@@ -17,7 +16,7 @@ import { outcomeOf, presentErrors } from './present-error.ts';
 import type { Subscription, Subscriptions } from './subscriptions.ts';
 
 interface SocketProtocolParts {
-  readonly authenticator: Authenticator;
+  readonly authenticator: GatewayAuthenticator;
   readonly plans: OperationPlans;
   readonly subscriptions: Subscriptions;
   readonly graphQLServer: () => GraphQLServer | undefined;
@@ -27,16 +26,14 @@ interface SocketProtocolParts {
 
 interface Session {
   readonly identity: Identity;
-  readonly expiry: NodeJS.Timeout;
+  readonly stopWatching: () => void;
 }
 
 type SocketContext = Context<Record<string, unknown>, ClientSocket>;
 
-const TIMEOUT_MAX_MS = 2 ** 31 - 1;
-
 /**
  * The graphql-transport-ws protocol as this gateway speaks it. A socket proves who its user is when it opens and is closed
- * with 4403 when the token expires (4401 would make clients give up). Queries and mutations take the way of HTTP.
+ * with 4403 when the token expires or is revoked (4401 would make clients give up). Queries and mutations take the way of HTTP.
  */
 export function createSocketProtocol(parts: SocketProtocolParts): Server<ClientSocket> {
   const { authenticator, metrics, subscriptions, graphQLServer, logger } = parts;
@@ -48,18 +45,18 @@ export function createSocketProtocol(parts: SocketProtocolParts): Server<ClientS
       const identity = await authenticateSocket(authenticator, socket.connectionParams);
       // A client that went while its token was verified has been cleaned up after already.
       if (!socket.extra.isOpen()) return false;
-      const expiresInMs = Math.min(identity.viewer.expiresAt.getTime() - Date.now(), TIMEOUT_MAX_MS);
-      const expiry = setTimeout(() => {
-        socket.extra.close(CloseCode.Forbidden, 'UNAUTHENTICATED: the access token has expired, connect again with a fresh one');
-      }, expiresInMs);
-      sessions.set(socket, { identity, expiry });
+      const stopWatching = authenticator.watch(identity.viewer, ({ code, message }) => {
+        logger.info({ code, message, userId: identity.viewer.userId }, 'a socket is closed: its token is good no more');
+        socket.extra.close(CloseCode.Forbidden, `${code}: ${message}`);
+      });
+      sessions.set(socket, { identity, stopWatching });
       metrics.sockets.inc();
       return true;
     },
     onClose: (socket) => {
       const session = sessions.get(socket);
       if (session === undefined) return;
-      clearTimeout(session.expiry);
+      session.stopWatching();
       metrics.sockets.dec();
     },
     onSubscribe: (socket, _id, payload) => prepareOperation(parts, socket, (sessions.get(socket) as Session).identity, payload),
@@ -84,7 +81,7 @@ async function prepareOperation(
   payload: SubscribePayload,
 ): Promise<ExecutionArgs | GraphQLError[]> {
   const traceparent = payload.extensions?.['traceparent'];
-  const context = createOperationContext(identity, typeof traceparent === 'string' ? traceparent : undefined);
+  const context = createOperationContext({ ...identity, client: socket.extra.client }, typeof traceparent === 'string' ? traceparent : undefined);
   const refuse = (errors: readonly GraphQLError[], kind: string): GraphQLError[] => {
     const formatted = runInTrace(context.trace, () => presentErrors(errors, logger));
     const outcome = outcomeOf(formatted);

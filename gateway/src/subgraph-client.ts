@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { CLIENT_ADDRESS_HEADER, CLIENT_AGENT_HEADER } from '@ates/service-kit/client-origin';
 import { GATEWAY_SECRET_HEADER, STRANGER_REFUSED } from '@ates/service-kit/gateway-secret';
 import type { GraphQLDataSource } from '@apollo/gateway';
 import { Pool } from 'undici';
@@ -23,8 +24,8 @@ const KEEP_ALIVE_MS = 30_000;
 const CHECK_TIMEOUT_MS = 1_500;
 
 /**
- * A data source for Apollo's executor on pooled, kept-alive connections. It sends the user's token, the trace and the
- * gateway's secret, nothing else of the client's request; it never throws: a fetch that fails is an answer with errors
+ * A data source for Apollo's executor on pooled, kept-alive connections. It sends the user's token, from where the client
+ * came, the trace and the gateway's secret, nothing else of the client's request; it never throws: a fetch that fails is an answer with errors
  * at the paths of the fields that it was for, so that the rest of the operation keeps its data.
  */
 export function createSubgraphClient(endpoint: SubgraphEndpoint, metrics: GatewayMetrics): SubgraphClient {
@@ -47,7 +48,10 @@ export function createSubgraphClient(endpoint: SubgraphEndpoint, metrics: Gatewa
       [GATEWAY_SECRET_HEADER]: secret,
       traceparent: context.trace.traceparent,
     };
+    const { clientAddress, clientAgent } = context.client;
     if (context.authorization !== undefined) headers['authorization'] = context.authorization;
+    if (clientAddress !== null) headers[CLIENT_ADDRESS_HEADER] = clientAddress;
+    if (clientAgent !== null) headers[CLIENT_AGENT_HEADER] = clientAgent;
     const body = JSON.stringify({ query: request.query, variables: request.variables, operationName: request.operationName });
     try {
       return readAnswer(await post(pool, { path, headers, body, deadlineMs: SUBGRAPH_TIMEOUT_MS, retryOnce: isQuery(request.query) }));

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { executeQueryPlan, type GraphQLDataSource, type ServiceMap } from '@apollo/gateway';
+import { CLIENT_ADDRESS_EXTENSION, CLIENT_AGENT_EXTENSION } from '@ates/service-kit/client-origin';
 import type { ErrorCode } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
 import { runInTrace } from '@ates/service-kit/trace-context';
@@ -78,7 +79,12 @@ export function createSubscriptions({ federation, upstream, metrics, logger }: S
         query: primary.operation,
         operationName: primary.operationName,
         variables: pick(variables, primary.variableUsages ?? []),
-        extensions: { authorization: context.authorization, traceparent: context.trace.traceparent },
+        extensions: {
+          authorization: context.authorization,
+          traceparent: context.trace.traceparent,
+          [CLIENT_ADDRESS_EXTENSION]: context.client.clientAddress,
+          [CLIENT_AGENT_EXTENSION]: context.client.clientAgent,
+        },
       };
       return createEventStream<SubgraphAnswer, EventResult, readonly GraphQLFormattedError[]>({
         open: (sink) => {

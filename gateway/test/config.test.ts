@@ -14,6 +14,7 @@ beforeAll(async () => {
     SUPERGRAPH_FILE: join(folder, 'supergraph.graphql'),
     SUBGRAPH_URLS: 'b=http://localhost:9/graphql',
     SUBGRAPH_SECRETS: 'a=0123456789abcdef, b=0123456789abcdeg',
+    NATS_URL: 'nats://gateway:password@localhost:4222',
     JWKS_URL: 'http://localhost:4001/.well-known/jwks.json',
     TOKEN_ISSUER: 'issuer',
     TOKEN_AUDIENCE: 'audience',
@@ -32,12 +33,12 @@ const problemsOf = (changes: Record<string, string | undefined>): string => {
 
 describe('The configuration', () => {
   test('has defaults for what is no secret', () => {
-    expect(readConfig(complete)).toMatchObject({ host: '127.0.0.1', port: 4000, logLevel: 'info', subgraphUrls: new Map([['b', 'http://localhost:9/graphql']]) });
+    expect(readConfig(complete)).toMatchObject({ host: '127.0.0.1', port: 4000, logLevel: 'info', trustedProxies: 0, jwksFile: undefined, subgraphUrls: new Map([['b', 'http://localhost:9/graphql']]) });
   });
 
   test('tells all its problems in one message', () => {
-    const problems = problemsOf({ JWKS_URL: undefined, TOKEN_ISSUER: undefined, PORT: 'many', SUBGRAPH_SECRETS: undefined, SUBGRAPH_URLS: undefined });
-    for (const name of ['JWKS_URL: is missing', 'TOKEN_ISSUER: is missing', 'PORT', 'SUBGRAPH_SECRETS', 'SUBGRAPH_URLS']) expect(problems).toContain(name);
+    const problems = problemsOf({ JWKS_URL: undefined, NATS_URL: undefined, TRUSTED_PROXIES: 'one', TOKEN_ISSUER: undefined, PORT: 'many', SUBGRAPH_SECRETS: undefined, SUBGRAPH_URLS: undefined });
+    for (const name of ['JWKS_URL: is missing', 'NATS_URL: is missing', 'TRUSTED_PROXIES: must be a whole number', 'TOKEN_ISSUER: is missing', 'PORT', 'SUBGRAPH_SECRETS', 'SUBGRAPH_URLS']) expect(problems).toContain(name);
   });
 
   test.each([

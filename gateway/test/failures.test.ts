@@ -49,7 +49,7 @@ describe('A subgraph that is down', () => {
     };
     expect(await seen()).toEqual({
       status: 200,
-      report: { ready: true, checks: { supergraph: 'ok', 'subgraphs seen ready': 'ok', 'subgraph books': 'ok', 'subgraph reviews': 'ok', 'subgraph readers': 'ok' } },
+      report: { ready: true, checks: { revocations: 'ok', supergraph: 'ok', 'subgraphs seen ready': 'ok', 'subgraph books': 'ok', 'subgraph reviews': 'ok', 'subgraph readers': 'ok' } },
     });
     await stack.subgraphs.readers.stop();
     const down = await eventually('the subgraph being shown as down', async () => {

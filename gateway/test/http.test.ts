@@ -125,7 +125,7 @@ describe('Headers of the client', () => {
     const { headers } = stack.subgraphs.books.requests.at(-1) as { headers: Record<string, unknown> };
     expect(headers['x-gateway-secret']).toBe('secret-of-the-books');
     expect(Object.keys(headers).sort()).toEqual(
-      ['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'x-gateway-secret'],
+      ['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'x-client-address', 'x-client-agent', 'x-gateway-secret'],
     );
   });
 });

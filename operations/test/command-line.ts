@@ -16,10 +16,12 @@ export interface Ended {
   readonly stderr: string;
 }
 
+type Program = 'events' | 'rebuild' | 'users';
+
 const PROJECT_DIR = resolve(import.meta.dirname, '../..');
 
 /** Starts `operations/<program>.ts` as npm would, with this environment and nothing else of ours in it. */
-export function startCommand(program: 'events' | 'rebuild', args: readonly string[], environment: NodeJS.ProcessEnv): RunningCommand {
+export function startCommand(program: Program, args: readonly string[], environment: NodeJS.ProcessEnv): RunningCommand {
   const env = { PATH: process.env['PATH'], ...environment };
   const child = spawn(process.execPath, [`operations/${program}.ts`, ...args], { cwd: PROJECT_DIR, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const text = { stdout: '', stderr: '' };
@@ -28,6 +30,6 @@ export function startCommand(program: 'events' | 'rebuild', args: readonly strin
   return { child, stdout: () => text.stdout, stderr: () => text.stderr, ended };
 }
 
-export function runCommand(program: 'events' | 'rebuild', args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Ended> {
+export function runCommand(program: Program, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Ended> {
   return startCommand(program, args, environment).ended;
 }

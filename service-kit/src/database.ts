@@ -22,8 +22,8 @@ export interface Sql {
 export interface DatabaseOptions {
   /** The application role's connection. */
   readonly url: string;
-  /** The owner role's connection; migrations only. */
-  readonly ownerUrl: string;
+  /** The owner role's connection, for migrations; null: the tables are taken as they are. */
+  readonly ownerUrl: string | null;
   readonly entities: Options['entities'];
   /** In order; each runs once, in a transaction of its own. */
   readonly migrations: readonly (new (...args: never[]) => Migration)[];
@@ -61,7 +61,7 @@ const getTypeParser = ((oid: Parameters<typeof pgTypes.getTypeParser>[0], format
 
 /** Brings the schema up to date, by one replica at a time, and opens the application's connection pool. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  await migrate(options);
+  if (options.ownerUrl !== null) await migrate(options, options.ownerUrl);
   const orm = await MikroORM.init({
     clientUrl: options.url,
     entities: options.entities ?? [],
@@ -180,7 +180,7 @@ async function sendTogether(client: PoolClient, statements: readonly Statement[]
   });
 }
 
-async function migrate({ ownerUrl, migrations, logger }: DatabaseOptions): Promise<void> {
+async function migrate({ migrations, logger }: DatabaseOptions, ownerUrl: string): Promise<void> {
   const lock = new Client({ connectionString: ownerUrl });
   await lock.connect();
   try {

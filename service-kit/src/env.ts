@@ -55,7 +55,9 @@ export function readEnv<Specs extends Record<string, ValidatorSpec<unknown>>>(
   specs: Specs,
   source: Readonly<Record<string, string | undefined>> = process.env,
 ): CleanedEnv<Specs> {
-  return cleanEnv({ ...source }, specs, {
+  // What is set to nothing is not set: so a compose file can pass on what may be there.
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
+  return cleanEnv(given, specs, {
     reporter: ({ errors }) => {
       const problems = Object.entries(errors).map(([name, error]) => `  ${name}: ${problemOf(error)}`);
       if (problems.length > 0) {

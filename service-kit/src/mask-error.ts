@@ -41,5 +41,7 @@ function requestErrorCode(code: unknown): Record<string, unknown> {
 
 /** What a resolver threw, without the wrapping that says where. */
 function causeOf(error: unknown): unknown {
-  return error instanceof GraphQLError && error.path !== undefined && error.originalError !== undefined ? error.originalError : error;
+  if (!(error instanceof GraphQLError) || error.originalError === undefined) return error;
+  // What ends a subscription has no path: a refusal is one all the same.
+  return error.path !== undefined || error.originalError instanceof DomainError ? error.originalError : error;
 }

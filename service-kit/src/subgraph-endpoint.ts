@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { execute, type GraphQLError, type GraphQLSchema } from 'graphql';
+import { CLIENT_ADDRESS_HEADER, CLIENT_AGENT_HEADER, clientOrigin, type ClientOrigin } from './client-origin.ts';
 import { DomainError, HTTP_STATUS, type ErrorCode } from './domain-error.ts';
 import type { Logger } from './logger.ts';
 import { maskError } from './mask-error.ts';
@@ -11,7 +12,7 @@ export interface SubgraphEndpointOptions {
   readonly schema: GraphQLSchema;
   readonly prepare: (query: string) => PreparedDocument;
   readonly authenticator: Authenticator;
-  readonly createContext: (viewer: Viewer | null) => object;
+  readonly createContext: (viewer: Viewer | null, client: ClientOrigin) => object;
   readonly logger: Logger;
 }
 
@@ -59,7 +60,8 @@ async function answer({ schema, prepare, authenticator, createContext, logger }:
     body: { errors: errors.map((error) => maskError(error.toJSON(), error, logger)) },
   });
   try {
-    const contextValue = createContext(await authenticator.authenticate(request.headers.authorization));
+    const client = clientOrigin(request.headers[CLIENT_ADDRESS_HEADER], request.headers[CLIENT_AGENT_HEADER]);
+    const contextValue = createContext(await authenticator.authenticate(request.headers.authorization), client);
     const { query, operationName, variables } = readOperation(await readBody(request));
     const prepared = prepare(query);
     if ('errors' in prepared) return refuse(400, ...prepared.errors);

@@ -11,10 +11,16 @@ export const subgraphEnv = {
   NATS_URL: url({ desc: 'for example nats://user:password@127.0.0.1:4222' }),
   GATEWAY_SECRET: secret({ desc: 'what the gateway brings to be answered; one per subgraph' }),
   JWKS_URL: url({ desc: 'where the public signing keys are published' }),
+  JWKS_FILE: str({ default: undefined, desc: 'a file in which fetched keys are kept, for a start while they cannot be fetched' }),
   TOKEN_ISSUER: str({ default: 'ates', desc: '`iss` of access tokens' }),
   TOKEN_AUDIENCE: str({ default: 'ates', desc: '`aud` of access tokens' }),
   LOG_LEVEL: str({ default: 'info', choices: LOG_LEVELS, desc: 'what is logged' }),
 };
+
+/** Whose tokens are trusted, as an authenticator wants to know it. */
+export function tokenTrust(env: { readonly JWKS_URL: string; readonly JWKS_FILE?: string | undefined; readonly TOKEN_ISSUER: string; readonly TOKEN_AUDIENCE: string }) {
+  return { jwksUrl: env.JWKS_URL, jwksFile: env.JWKS_FILE, issuer: env.TOKEN_ISSUER, audience: env.TOKEN_AUDIENCE };
+}
 
 /** The variables of a service that produces events. */
 export const producerEnv = {

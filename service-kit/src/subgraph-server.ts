@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import type { Express } from 'express';
-import { GraphQLError, parse, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, parse, subscribe, type ExecutionArgs, type GraphQLFormattedError } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
+import { CLIENT_ADDRESS_EXTENSION, CLIENT_AGENT_EXTENSION, clientOrigin, type ClientOrigin } from './client-origin.ts';
+import { endableStream } from './endable-stream.ts';
 import { secretCheck, STRANGER_REFUSED } from './gateway-secret.ts';
 import { listen, type RunningHttpServer } from './http-server.ts';
 import type { Logger } from './logger.ts';
@@ -24,8 +26,8 @@ export interface SubgraphServerOptions<Context extends object> {
   readonly resolvers: Record<string, unknown>;
   readonly gatewaySecret: string;
   readonly authenticator: Authenticator;
-  /** What resolvers get as their context; made anew for each operation. */
-  readonly createContext: (viewer: Viewer | null) => Context;
+  /** What resolvers get as their context; made anew for each operation, of who asks and from where. */
+  readonly createContext: (viewer: Viewer | null, client: ClientOrigin) => Context;
   readonly logger: Logger;
 }
 
@@ -36,7 +38,8 @@ const NOT_THE_GATEWAY = 'This service answers its gateway only: send the request
 
 /**
  * Serves a subgraph on `/graphql`, over HTTP and graphql-ws, to its gateway only: whoever does not bring the
- * secret is refused before anything is parsed. The user's token is verified here again, for each operation.
+ * secret is refused before anything is parsed. The user's token is verified here again, for each operation; a
+ * subscription ends with UNAUTHENTICATED when its user's token expires or is revoked.
  */
 export async function startSubgraphServer<Context extends object>(options: SubgraphServerOptions<Context>): Promise<RunningHttpServer> {
   const { app, host, port, authenticator, createContext, logger } = options;
@@ -77,6 +80,7 @@ function serveSockets(
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => void sockets.emit('connection', webSocket, request));
   });
+  const viewers = new WeakMap<object, Viewer>();
   const server = useServer(
     {
       connectionInitWaitTimeout: SOCKET_INIT_TIMEOUT_MS,
@@ -84,14 +88,19 @@ function serveSockets(
       // ends alone. (Whatever is thrown here, or by graphql-ws's own parsing, would close the socket for all of them.)
       onSubscribe: async (_socket, _id, payload) => {
         try {
-          const contextValue = createContext(await authenticator.authenticate(extensionOf(payload, 'authorization')));
+          const viewer = await authenticator.authenticate(extensionOf(payload, 'authorization'));
+          const client = clientOrigin(payload.extensions?.[CLIENT_ADDRESS_EXTENSION], payload.extensions?.[CLIENT_AGENT_EXTENSION]);
+          const contextValue = createContext(viewer, client);
           const prepared = prepare(payload.query);
           if ('errors' in prepared) return prepared.errors;
-          return { schema, document: prepared.document, operationName: payload.operationName, variableValues: payload.variables, contextValue };
+          const args = { schema, document: prepared.document, operationName: payload.operationName, variableValues: payload.variables, contextValue };
+          if (viewer !== null) viewers.set(args, viewer);
+          return args;
         } catch (error) {
           return [asGraphQLError(error)];
         }
       },
+      subscribe: (args) => subscribeAs(viewers.get(args), args, authenticator) as never,
       onError: (_socket, _id, payload, errors) => maskSocketErrors(payload, errors, logger),
       onNext: (...[, , payload, , result]) =>
         result.errors === undefined ? undefined : { ...result, errors: maskSocketErrors(payload, result.errors, logger) },
@@ -103,6 +112,13 @@ function serveSockets(
       await server.dispose();
     },
   };
+}
+
+/** The events of a subscription, for as long as its viewer is let in. */
+async function subscribeAs(viewer: Viewer | undefined, args: ExecutionArgs, authenticator: Authenticator): ReturnType<typeof subscribe> {
+  const result = await subscribe(args);
+  if (viewer === undefined || !(Symbol.asyncIterator in result)) return result;
+  return endableStream(result, (end) => authenticator.watch(viewer, end)) as typeof result;
 }
 
 function extensionOf(payload: SubscribePayload, name: string): string | undefined {

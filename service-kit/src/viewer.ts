@@ -1,45 +1,57 @@
-import { passportJwtSecret } from 'jwks-rsa';
 import { LRUCache } from 'lru-cache';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { DomainError } from './domain-error.ts';
+import type { Logger } from './logger.ts';
+import { publishedKeys, SigningKeysUnavailable } from './published-keys.ts';
+import type { RevocableToken } from './revocation-list.ts';
+import type { RevocationFeed } from './revocations.ts';
+import { watchTokens } from './token-watch.ts';
+import { ACCESS_TOKEN_TYPE, TOKEN_ALGORITHM } from './token-format.ts';
 
-/** Who asks: what a verified access token says. */
-export interface Viewer {
-  readonly userId: string;
-  readonly sessionId: string;
+/** Who asks: what a verified access token says, and whether that still holds. */
+export interface Viewer extends RevocableToken {
   readonly roles: readonly string[];
-  /** `low` for sessions opened with a second-class credential. */
+  /**
+   * `low` for sessions opened with a second-class credential. They may read tasks, create and complete them, read their own
+   * account and watch their own balance: nothing that a role gives.
+   */
   readonly assurance: 'full' | 'low';
   readonly expiresAt: Date;
+  /** Whether it is certain that the roles were not taken away: false while revocations are not heard. */
+  readonly rolesAreCurrent: boolean;
 }
 
 export interface Authenticator {
   /**
-   * Verifies an `Authorization` value (`Bearer <access token>`). No value at all is nobody: null.
-   * @throws DomainError UNAUTHENTICATED when there is a value and it can't be trusted; SERVICE_UNAVAILABLE when
-   * the signing keys can't be had.
+   * Verifies an `Authorization` value (`Bearer <access token>`) and that it was not revoked. No value at all is nobody: null.
+   * @throws DomainError UNAUTHENTICATED when there is a value and it can't be trusted (any more; `reason: 'REVOKED'` when it was
+   * revoked); SERVICE_UNAVAILABLE when the signing keys can't be had.
    */
   authenticate(authorization: string | undefined): Promise<Viewer | null>;
+  /**
+   * For what outlives a request, sockets and subscriptions: calls `end` once, with the refusal (UNAUTHENTICATED), as soon as the
+   * viewer's token has expired or is known to be revoked, at the earliest after this has returned.
+   * @returns how to stop watching
+   */
+  watch(viewer: Viewer, end: (refusal: DomainError) => void): () => void;
 }
 
 export interface AuthenticatorOptions {
   readonly jwksUrl: string;
+  /** A file in which fetched keys are kept, so that a start while the issuer is down finds them; at most a day old. */
+  readonly jwksFile?: string | undefined;
   readonly issuer: string;
   readonly audience: string;
+  readonly revocations: RevocationFeed;
+  /** Hears of keys that can't be fetched or kept. */
+  readonly logger?: Logger | undefined;
   /** Milliseconds since the epoch; tests pass their own. */
   readonly now?: () => number;
 }
 
-/** The one signature algorithm that is accepted. */
-export const TOKEN_ALGORITHM = 'ES256';
-/** Header `typ` of access tokens (RFC 9068): no other kind of token passes for one. */
-export const ACCESS_TOKEN_TYPE = 'at+jwt';
-
 const VERIFIED_TOKENS_MAX = 10_000;
-const KEYS_MAX_AGE_MS = 10 * 60_000;
-const KEYS_STALE_MAX_AGE_MS = 24 * 60 * 60_000;
-const KEYS_TIMEOUT_MS = 3_000;
 const TOKEN_LENGTH_MAX = 4_096;
+const EXPIRED = 'The access token has expired';
 
 interface TokenRequest {
   readonly headers: { readonly authorization: string };
@@ -47,27 +59,33 @@ interface TokenRequest {
 
 /**
  * Verifies access tokens with passport-jwt against the issuer's published keys: signature by one explicit algorithm,
- * issuer, audience, expiry and type. Tokens once verified are remembered until they expire (at most 10,000).
+ * issuer, audience, expiry and type. Tokens once verified are remembered until they expire (at most 10,000); whether they were
+ * revoked is asked each time.
  */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const now = options.now ?? Date.now;
+  const { revocations, now = Date.now } = options;
   const verified = new LRUCache<string, Viewer>({ max: VERIFIED_TOKENS_MAX });
   const verify = tokenVerifier(options);
+  const refusalOf = (viewer: Viewer): DomainError | null => {
+    if (viewer.expiresAt.getTime() <= now()) return unauthenticated(EXPIRED);
+    return revocations.isRevoked(viewer) ? revoked() : null;
+  };
 
   return {
     authenticate: async (authorization) => {
       if (authorization === undefined || authorization === '') return null;
       if (authorization.length > TOKEN_LENGTH_MAX) throw unauthenticated('The access token is too long');
       const known = verified.get(authorization);
-      if (known !== undefined) {
-        if (known.expiresAt.getTime() > now()) return known;
+      const viewer = known ?? (await verify(authorization));
+      const refusal = refusalOf(viewer);
+      if (refusal !== null) {
         verified.delete(authorization);
-        throw unauthenticated('The access token has expired');
+        throw refusal;
       }
-      const viewer = await verify(authorization);
-      verified.set(authorization, viewer);
-      return viewer;
+      if (known === undefined) verified.set(authorization, viewer);
+      return revocations.isCurrent() ? viewer : { ...viewer, rolesAreCurrent: false };
     },
+    watch: watchTokens({ refusalOf, revocations, now }),
   };
 }
 
@@ -81,53 +99,64 @@ export function signedIn(viewer: Viewer | null): Viewer {
 }
 
 /**
- * The viewer if they have one of `roles`.
- * @throws DomainError UNAUTHENTICATED when nobody is signed in, FORBIDDEN without the role.
+ * The viewer, for what needs no role but is too much for a second-class credential.
+ * @throws DomainError UNAUTHENTICATED when nobody is signed in, FORBIDDEN (`reason: 'LOW_ASSURANCE'`) in a low-assurance session
  */
-export function withRole(viewer: Viewer | null, ...roles: readonly string[]): Viewer {
+export function withFullAssurance(viewer: Viewer | null): Viewer {
   const known = signedIn(viewer);
-  if (!hasRole(known, ...roles)) {
-    throw new DomainError('FORBIDDEN', `This needs the role ${roles.join(' or ')}; ask an admin for it`);
+  if (known.assurance !== 'full') {
+    throw new DomainError('FORBIDDEN', 'This needs a session that was opened with the password: sign in with the login mutation', { reason: 'LOW_ASSURANCE' });
   }
   return known;
 }
 
-/** Whether the viewer has one of `roles`. */
+/**
+ * The viewer if they have one of `roles`, in a session of full assurance, and it is certain that they still have it.
+ * @throws DomainError UNAUTHENTICATED when nobody is signed in; FORBIDDEN without the role, or with `reason: 'LOW_ASSURANCE'`;
+ * SERVICE_UNAVAILABLE (`reason: 'RIGHTS_UNCHECKED'`) while revocations are not heard
+ */
+export function withRole(viewer: Viewer | null, ...roles: readonly string[]): Viewer {
+  const known = signedIn(viewer);
+  if (!roles.some((role) => known.roles.includes(role))) {
+    throw new DomainError('FORBIDDEN', `This needs the role ${roles.join(' or ')}; ask an admin for it`);
+  }
+  withFullAssurance(known);
+  if (!known.rolesAreCurrent) {
+    throw new DomainError('SERVICE_UNAVAILABLE', "Whether your rights still hold can't be checked right now: try again in a few seconds", { reason: 'RIGHTS_UNCHECKED' });
+  }
+  return known;
+}
+
+/**
+ * Whether the viewer has one of `roles` and `withRole` would let them use it: never in a session of low assurance, nor while
+ * revocations are not heard. For showing more or less; where it decides about a refusal, `withRole` knows the right one.
+ */
 export function hasRole(viewer: Viewer | null, ...roles: readonly string[]): boolean {
-  return viewer !== null && roles.some((role) => viewer.roles.includes(role));
+  return viewer !== null && viewer.assurance === 'full' && viewer.rolesAreCurrent && roles.some((role) => viewer.roles.includes(role));
 }
 
 function unauthenticated(problem: string): DomainError {
   return new DomainError('UNAUTHENTICATED', `${problem}: sign in with the login mutation and send "Authorization: Bearer <accessToken>"`);
 }
 
-class SigningKeysUnavailable extends Error {}
+function revoked(): DomainError {
+  const message = 'This session was ended, or your rights have changed: get a new access token with the refreshSession mutation, or sign in with the login mutation';
+  return new DomainError('UNAUTHENTICATED', message, { reason: 'REVOKED' });
+}
 
 function tokenVerifier(options: AuthenticatorOptions): (authorization: string) => Promise<Viewer> {
-  const keys = passportJwtSecret({
-    jwksUri: options.jwksUrl,
-    cache: true,
-    cacheMaxAge: KEYS_MAX_AGE_MS,
-    cacheMaxAgeFallback: KEYS_STALE_MAX_AGE_MS,
-    rateLimit: true,
-    jwksRequestsPerMinute: 30,
-    timeout: KEYS_TIMEOUT_MS,
-    handleSigningKeyError: (error, done) => {
-      done(error === null || error.name === 'SigningKeyNotFoundError' ? error : new SigningKeysUnavailable(error.message, { cause: error }));
-    },
-  });
   const strategy = new Strategy(
     {
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
-      secretOrKeyProvider: keys,
+      secretOrKeyProvider: publishedKeys(options),
       algorithms: [TOKEN_ALGORITHM],
       issuer: options.issuer,
       audience: options.audience,
       passReqToCallback: true,
     },
     (request: TokenRequest, claims: unknown, done: (error: unknown, viewer?: unknown) => void) => {
-      const viewer = tokenType(request.headers.authorization) === ACCESS_TOKEN_TYPE ? viewerOf(claims) : null;
-      done(null, viewer ?? false);
+      const { typ, kid } = tokenHeader(request.headers.authorization);
+      done(null, typ === ACCESS_TOKEN_TYPE && typeof kid === 'string' ? (viewerOf(claims, kid) ?? false) : false);
     },
   );
 
@@ -142,7 +171,7 @@ function tokenVerifier(options: AuthenticatorOptions): (authorization: string) =
             reject(new DomainError('SERVICE_UNAVAILABLE', 'The signing keys cannot be read right now: try again in a few seconds'));
           } else {
             const expired = cause instanceof Error && cause.name === 'TokenExpiredError';
-            reject(unauthenticated(expired ? 'The access token has expired' : 'The access token is not valid'));
+            reject(unauthenticated(expired ? EXPIRED : 'The access token is not valid'));
           }
         },
       });
@@ -150,18 +179,28 @@ function tokenVerifier(options: AuthenticatorOptions): (authorization: string) =
     });
 }
 
-function tokenType(authorization: string): unknown {
+function tokenHeader(authorization: string): { readonly typ?: unknown; readonly kid?: unknown } {
   try {
     const header = authorization.replace(/^bearer /i, '').split('.')[0] ?? '';
-    return (JSON.parse(Buffer.from(header, 'base64url').toString()) as { typ?: unknown }).typ;
+    return JSON.parse(Buffer.from(header, 'base64url').toString()) as { typ?: unknown; kid?: unknown };
   } catch {
-    return undefined;
+    return {};
   }
 }
 
-function viewerOf(claims: unknown): Viewer | null {
-  const { sub, sid, roles, assurance, exp } = claims as Record<string, unknown>;
+function viewerOf(claims: unknown, keyId: string): Viewer | null {
+  const { sub, sid, ver, roles, assurance, exp } = claims as Record<string, unknown>;
   if (typeof sub !== 'string' || typeof sid !== 'string' || typeof exp !== 'number' || !Array.isArray(roles)) return null;
-  if (!roles.every((role) => typeof role === 'string')) return null;
-  return { userId: sub, sessionId: sid, roles, assurance: assurance === 'low' ? 'low' : 'full', expiresAt: new Date(exp * 1_000) };
+  if (!Number.isSafeInteger(ver) || !roles.every((role) => typeof role === 'string')) return null;
+  if (assurance !== 'full' && assurance !== 'low') return null;
+  return {
+    userId: sub,
+    sessionId: sid,
+    userVersion: ver as number,
+    keyId,
+    roles,
+    assurance,
+    expiresAt: new Date(exp * 1_000),
+    rolesAreCurrent: true,
+  };
 }

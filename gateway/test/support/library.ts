@@ -1,10 +1,12 @@
 import { EventEmitter, on } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ClientOrigin } from '@ates/service-kit/client-origin';
 import { DomainError } from '@ates/service-kit/domain-error';
 import { createHealth } from '@ates/service-kit/health';
 import { createHttpApp, type RunningHttpServer } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
 import { createMetrics } from '@ates/service-kit/metrics';
+import type { RevocationFeed } from '@ates/service-kit/revocations';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator, signedIn, withRole, type Viewer } from '@ates/service-kit/viewer';
 import { AUDIENCE, ISSUER } from './token-issuer.ts';
@@ -21,6 +23,8 @@ interface Context {
 export interface Canned {
   readonly requests: { readonly headers: IncomingHttpHeaders }[];
   readonly upgrades: IncomingHttpHeaders[];
+  /** From where the operations came, as the contexts were told. */
+  readonly clients: ClientOrigin[];
   /** Events named by subscription field; `listenerCount` tells the subscriptions under way. */
   readonly events: EventEmitter;
   /** Variables that subscriptions were started with. */
@@ -59,7 +63,7 @@ export const SCHEMAS: Record<LibrarySubgraph, string> = {
       untold: String!
       list(text: String): String
     }
-    type Mutation { rename(id: ID!, title: String!): Book }`,
+    type Mutation { rename(id: ID!, title: String!): Book login(password: String): String refreshSession(token: String): String }`,
   reviews: `${LINK}
     type Review @key(fields: "id") { id: ID! stars: Int! text: String book: Book! reader: Reader! }
     type Book @key(fields: "id") { id: ID! reviews: [Review!]! rating: Float }
@@ -109,6 +113,8 @@ function bookResolvers(): Resolvers {
       list: (_: unknown, { text }: { text?: string }) => text ?? null,
     },
     Mutation: {
+      login: (_: unknown, { password }: { password?: string }) => password ?? null,
+      refreshSession: (_: unknown, { token }: { token?: string }) => token ?? null,
       rename: (_: unknown, { id, title }: { id: string; title: string }) => ({ ...find(id), title }),
     },
   };
@@ -187,9 +193,15 @@ function eventsOf(events: EventEmitter, name: string): AsyncIterableIterator<unk
   };
 }
 
+interface LibrarySubgraphParts {
+  readonly jwksUrl: string;
+  readonly secret: string;
+  readonly revocations: RevocationFeed;
+}
+
 /** Starts one subgraph of the library on a free port of this machine. */
-export async function startLibrarySubgraph(name: LibrarySubgraph, { jwksUrl, secret }: { jwksUrl: string; secret: string }): Promise<RunningSubgraph> {
-  const canned: Canned = { requests: [], upgrades: [], events: new EventEmitter().setMaxListeners(0), subscribed: [], beforeAnswer: undefined };
+export async function startLibrarySubgraph(name: LibrarySubgraph, { jwksUrl, secret, revocations }: LibrarySubgraphParts): Promise<RunningSubgraph> {
+  const canned: Canned = { requests: [], upgrades: [], clients: [], events: new EventEmitter().setMaxListeners(0), subscribed: [], beforeAnswer: undefined };
   const resolvers = { books: () => bookResolvers(), reviews: () => reviewResolvers(canned), readers: () => readerResolvers(canned) }[name]();
   const open = async (port: number): Promise<RunningHttpServer> => {
     const app = createHttpApp(createHealth(), createMetrics(name));
@@ -200,8 +212,11 @@ export async function startLibrarySubgraph(name: LibrarySubgraph, { jwksUrl, sec
       typeDefs: SCHEMAS[name],
       resolvers,
       gatewaySecret: secret,
-      authenticator: createAuthenticator({ jwksUrl, issuer: ISSUER, audience: AUDIENCE }),
-      createContext: (viewer) => ({ viewer }),
+      authenticator: createAuthenticator({ jwksUrl, issuer: ISSUER, audience: AUDIENCE, revocations }),
+      createContext: (viewer, client) => {
+        canned.clients.push(client);
+        return { viewer };
+      },
       logger: createLogger(name, 'silent'),
     });
     server.server.prependListener('request', (request) => {

@@ -4,7 +4,7 @@ import type { Database } from '@ates/service-kit/database';
 import { DomainError } from '@ates/service-kit/domain-error';
 import { isId, notFound } from '@ates/service-kit/identifiers';
 import { DateScalar, DateTimeScalar, safeIntegerScalar } from '@ates/service-kit/scalars';
-import { hasRole, signedIn, withRole, type Viewer } from '@ates/service-kit/viewer';
+import { signedIn, withRole, type Viewer } from '@ates/service-kit/viewer';
 import type { LiveBalances } from './live-balance.ts';
 import type { PostedEntry } from './posting.ts';
 import { companyEarnings, listAccounts, statementLoaders, type EntryRow, type StatementLoaders, type TaskCopy } from './statement-queries.ts';
@@ -32,11 +32,14 @@ export function accountingContext({ database, currentDay }: AccountingServices, 
   return { viewer, ...statementLoaders(database, currentDay) };
 }
 
-/** @throws DomainError FORBIDDEN unless it is the viewer's own or the viewer sees all accounts */
+/** @throws DomainError as `withRole` does, unless the account is the viewer's own */
 function requireVisible<Account extends { readonly ownerId: string }>(viewer: Viewer | null, account: Account): Account {
-  if (signedIn(viewer).userId !== account.ownerId && !hasRole(viewer, ...SEES_ALL_ACCOUNTS)) {
+  const { userId, roles } = signedIn(viewer);
+  if (userId === account.ownerId) return account;
+  if (!SEES_ALL_ACCOUNTS.some((role) => roles.includes(role))) {
     throw new DomainError('FORBIDDEN', 'You can see your own account only: ask for myAccount, or an accountant');
   }
+  withRole(viewer, ...SEES_ALL_ACCOUNTS);
   return account;
 }
 

@@ -105,6 +105,8 @@ describe('Analytics', () => {
       expect(codeOf(await analytics.gql('{ dayStats { day } }', {}, await analytics.token({ id: uuidv7(), roles: [role] })))).toBe('FORBIDDEN');
     }
     expect(codeOf(await analytics.gql('{ dayStats { day } }'))).toBe('UNAUTHENTICATED');
+    const low = await analytics.gql('{ dayStats { day } }', {}, await analytics.token({ id: uuidv7(), roles: ['ADMIN'], assurance: 'low' }));
+    expect(low.errors?.[0]?.extensions).toEqual({ code: 'FORBIDDEN', reason: 'LOW_ASSURANCE' });
     const r = [{ __typename: 'Task', id: uuidv7() }];
     expect(codeOf(await analytics.gql('query ($r: [_Any!]!) { _entities(representations: $r) { ... on Task { title } } }', { r }))).toBe('UNAUTHENTICATED');
   });

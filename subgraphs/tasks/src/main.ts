@@ -6,7 +6,9 @@ import { createHttpApp } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
 import { createMetrics } from '@ates/service-kit/metrics';
 import { connectNats } from '@ates/service-kit/nats';
+import { followRevocations, registerRevocations } from '@ates/service-kit/revocations';
 import { runService } from '@ates/service-kit/run-service';
+import { tokenTrust } from '@ates/service-kit/subgraph-env';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startConsumer } from '@ates/shared-events/event-consumer';
@@ -44,6 +46,10 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('day robot', dayRobot.stop);
 
   health.add('nats', () => 'is not connected yet');
+  const connecting = connectNats(config.NATS_URL, 'tasks', logger);
+  const revocations = followRevocations({ nats: connecting, logger });
+  lifecycle.onStop('revocations', revocations.stop);
+  registerRevocations(metrics, revocations, health);
   const server = await startSubgraphServer({
     app: createHttpApp(health, metrics),
     host: config.HOST,
@@ -51,13 +57,13 @@ runService(logger, async (lifecycle) => {
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
     resolvers: tasksResolvers(database, createTaskCommands({ database, ...rules })),
     gatewaySecret: config.GATEWAY_SECRET,
-    authenticator: createAuthenticator({ jwksUrl: config.JWKS_URL, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE }),
+    authenticator: createAuthenticator({ ...tokenTrust(config), revocations, logger }),
     createContext: (viewer) => tasksContext(database, viewer),
     logger,
   });
   lifecycle.onStop('server', server.stop);
 
-  const nats = await connectNats(config.NATS_URL, 'tasks', logger);
+  const nats = await connecting;
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
   const limits = { maxAgeMs: config.OUTBOX_MAX_AGE_MS, keepDays: config.OUTBOX_KEEP_DAYS };

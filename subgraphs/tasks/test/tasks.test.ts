@@ -212,6 +212,15 @@ describe('Tasks', () => {
       expect(codeOf(await tasks.gql('query ($r: [_Any!]!) { _entities(representations: $r) { ... on Task { title } } }', { r }))).toBe('UNAUTHENTICATED');
     });
 
+    test('a session of a second-class credential creates, reads and completes tasks, and does not shuffle them', async () => {
+      const lowOf = (id: string, roles: readonly Role[]) => tasks.token({ id, roles, assurance: 'low' });
+      const task = (await create({}, await lowOf(manager.id, manager.roles))).data['createTask'];
+      const { data } = await tasks.gql(COMPLETE, { id: task.id }, await lowOf(task.assignee.id, ['EMPLOYEE']));
+      expect(data['completeTask']).toMatchObject({ status: 'DONE' });
+      const refused = await tasks.gql(SHUFFLE, {}, await lowOf(manager.id, manager.roles));
+      expect(refused.errors?.[0]).toMatchObject({ message: expect.stringContaining('password'), extensions: { code: 'FORBIDDEN', reason: 'LOW_ASSURANCE' } });
+    });
+
     test('an error that nobody foresaw is masked behind a request id', async () => {
       await tasks.sql('alter table tasks rename to hidden_tasks');
       const answer = await tasks.gql('{ tasks { edges { cursor } } }', {}, as(manager.id));

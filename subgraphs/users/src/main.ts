@@ -5,23 +5,34 @@ import { createHttpApp } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
 import { createMetrics } from '@ates/service-kit/metrics';
 import { connectNats } from '@ates/service-kit/nats';
+import { announceRevocations, followRevocations, registerRevocations } from '@ates/service-kit/revocations';
 import { runService } from '@ates/service-kit/run-service';
+import { tokenTrust } from '@ates/service-kit/subgraph-env';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
 import { Migration20261120Users } from '../migrations/2026-11-20-users.ts';
 import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
-import { readUsersConfig } from './config.ts';
-import { loadSigningKeys } from './keys.ts';
+import { Migration20261121SignIn } from '../migrations/2026-11-21-sign-in.ts';
+import { identityProviderOf, readUsersConfig } from './config.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { openSigningKeys } from './keys.ts';
+import { serveOutsideTokens } from './outside-tokens.ts';
+import { createOutsideUsers } from './outside-users.ts';
 import { usersContext, usersResolvers } from './resolvers.ts';
+import { readRevocations } from './revocations.ts';
 import { createSessions } from './sessions.ts';
+import { createSignIn } from './sign-in.ts';
+import { createSignInLimits } from './sign-in-limits.ts';
 import { createUserCommands } from './user-commands.ts';
 import { UserEntity } from './user.entity.ts';
 
 const config = readUsersConfig();
 const logger = createLogger('users', config.LOG_LEVEL);
 const clock = () => new Date();
+/** Others hear of a revocation within this time, and of a new key. */
+const REVOCATIONS_EVERY_MS = 250;
 
 runService(logger, async (lifecycle) => {
   const health = createHealth();
@@ -30,40 +41,53 @@ runService(logger, async (lifecycle) => {
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [UserEntity],
-    migrations: [Migration20261120Users, Migration20261121Pipe],
+    migrations: [Migration20261120Users, Migration20261121Pipe, Migration20261121SignIn],
     logger,
   });
   lifecycle.onStop('database', database.close);
   health.add('database', database.check);
 
-  const keys = await loadSigningKeys(database);
-  const commands = createUserCommands({ database, passwordMinLength: config.PASSWORD_MIN_LENGTH, clock });
+  const keys = await openSigningKeys(database);
+  const passwordMinLength = config.PASSWORD_MIN_LENGTH;
+  const commands = createUserCommands({ database, passwordMinLength, clock });
   if (config.ADMIN_EMAIL !== undefined && config.ADMIN_PASSWORD !== undefined) {
     await commands.createFirstAdmin(config.ADMIN_EMAIL, config.ADMIN_PASSWORD);
   }
   const sessions = createSessions({ database, keys, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE, clock });
+  const limits = createSignInLimits(database.sql, { perAccount: config.SIGN_IN_FAILURES_PER_ACCOUNT, perAddress: config.SIGN_IN_FAILURES_PER_ADDRESS });
+  const signIn = createSignIn({ database, sessions, limits, passwordMinLength, clock });
+  const housekeeping = startHousekeeping({ database, keys, keyRotationDays: config.KEY_ROTATION_DAYS, clock, logger });
+  lifecycle.onStop('housekeeping', housekeeping.stop);
 
   health.add('nats', () => 'is not connected yet');
+  const connecting = connectNats(config.NATS_URL, 'users', logger);
+  const revocations = followRevocations({ nats: connecting, logger });
+  lifecycle.onStop('revocations', revocations.stop);
+  registerRevocations(metrics, revocations, health);
   const app = createHttpApp(health, metrics);
-  app.get('/.well-known/jwks.json', (_request, response) => void response.json(keys.jwks));
+  app.get('/.well-known/jwks.json', (_request, response) => void response.json(keys.jwks()));
+  const provider = identityProviderOf(config);
+  const outsideUsers = provider && createOutsideUsers({ provider, database, commands, sessions, logger });
+  serveOutsideTokens(app, { outsideUsers, gatewaySecret: config.GATEWAY_SECRET, logger });
   const server = await startSubgraphServer({
     app,
     host: config.HOST,
     port: config.PORT,
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
-    resolvers: usersResolvers({ database, commands, sessions }),
+    resolvers: usersResolvers({ database, commands, sessions, signIn, clock, outsideIssuer: provider?.issuer }),
     gatewaySecret: config.GATEWAY_SECRET,
-    authenticator: createAuthenticator({ jwksUrl: config.JWKS_URL, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE }),
-    createContext: (viewer) => usersContext(database, viewer),
+    authenticator: createAuthenticator({ ...tokenTrust(config), revocations, logger }),
+    createContext: (viewer, client) => usersContext(database, viewer, client),
     logger,
   });
   lifecycle.onStop('server', server.stop);
 
-  const nats = await connectNats(config.NATS_URL, 'users', logger);
+  const nats = await connecting;
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
-  const limits = { maxAgeMs: config.OUTBOX_MAX_AGE_MS, keepDays: config.OUTBOX_KEEP_DAYS };
-  const relay = startRelay({ producer: 'users', databaseUrl: config.DATABASE_URL, nats, logger, ...limits });
+  const announcer = announceRevocations({ nats, logger, intervalMs: REVOCATIONS_EVERY_MS, read: async (after) => ({ ...(await readRevocations(database.sql, after)), keys: keys.ids() }) });
+  lifecycle.onStop('revocation announcer', announcer.stop);
+  const relay = startRelay({ producer: 'users', databaseUrl: config.DATABASE_URL, nats, logger, maxAgeMs: config.OUTBOX_MAX_AGE_MS, keepDays: config.OUTBOX_KEEP_DAYS });
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
   registerPipe(metrics, { relay });

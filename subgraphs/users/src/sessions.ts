@@ -1,16 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import type { ClientOrigin } from '@ates/service-kit/client-origin';
 import type { Database, Sql } from '@ates/service-kit/database';
 import { DomainError } from '@ates/service-kit/domain-error';
-import { currentTrace, traceOf } from '@ates/service-kit/trace-context';
-import { ACCESS_TOKEN_TYPE, TOKEN_ALGORITHM } from '@ates/service-kit/viewer';
-import { newEvent } from '@ates/shared-events/event';
-import { recordEvents } from '@ates/shared-events/outbox';
-import { userAuthenticatedV1, userDeniedV1 } from '@ates/shared-events/user-events';
+import { ACCESS_TOKEN_TYPE, TOKEN_ALGORITHM } from '@ates/service-kit/token-format';
 import { SignJWT } from 'jose';
 import { v7 as uuidv7 } from 'uuid';
 import type { SigningKeys } from './keys.ts';
-import { passwordMatches } from './password.ts';
-import { emailKeyOf, PASSWORD_MAX_LENGTH } from './user.ts';
+import { recordRevocations } from './revocations.ts';
 import { UserEntity, type UserRow } from './user.entity.ts';
 
 export interface SessionOptions {
@@ -28,107 +24,156 @@ export interface SessionTokens {
   readonly user: UserRow;
 }
 
-export interface Sessions {
-  /** @throws DomainError UNAUTHENTICATED, the same whether the e-mail or the password is wrong. */
-  login(email: string, password: string): Promise<SessionTokens>;
-  /** Uses a refresh token up. @throws DomainError UNAUTHENTICATED; a token used before ends its whole session. */
-  refresh(refreshToken: string): Promise<SessionTokens>;
-  /** Ends the session that the token belongs to; an unknown token is no error. */
-  logout(refreshToken: string): Promise<boolean>;
+/** What an access token says besides whose it is. */
+export interface Assertion {
+  readonly sessionId: string;
+  /** `low` after a second-class credential. */
+  readonly assurance: 'full' | 'low';
 }
+
+export interface Sessions {
+  /** Opens a session, in the caller's transaction. */
+  open(sql: Sql, user: UserRow, assurance: Assertion['assurance']): Promise<SessionTokens>;
+  /**
+   * Uses a refresh token up and gives the next one. For 10 s the same client gets the same one again, in case the answer was lost.
+   * @throws DomainError UNAUTHENTICATED; a used token that comes from elsewhere, or later, ends its whole session
+   */
+  refresh(refreshToken: string, client: ClientOrigin): Promise<SessionTokens>;
+  /** Ends the session that the token belongs to; an unknown token is no error. */
+  logout(refreshToken: string): Promise<void>;
+  /** An access token of no session: it can't be renewed. */
+  accessToken(user: UserRow, assertion: Assertion): Promise<{ readonly accessToken: string; readonly expiresAt: Date }>;
+}
+
+export type EndReason = 'LOGOUT' | 'REUSE' | 'PASSWORD_CHANGED' | 'USER_INACTIVE';
 
 const ACCESS_TOKEN_MS = 5 * 60_000;
 const REFRESH_TOKEN_MS = 30 * 24 * 60 * 60_000;
+/** However often it is renewed. */
+const SESSION_MS = 90 * 24 * 60 * 60_000;
+const GRACE_MS = 10_000;
 const REFRESH_TOKEN_BYTES = 32;
 
-type Denial = 'UNKNOWN_USER' | 'WRONG_CREDENTIAL' | 'NOT_ACTIVE';
+/** Renews what is neither used, nor expired, nor of an ended session. */
+const USE = `
+  with used as (
+    update refresh_tokens set used_at = $2, used_by = $3, successor_salt = $4 from sessions
+    where token_hash = $1 and used_at is null and expires_at > $2 and sessions.id = session_id and ended_at is null and opened_at > $5
+    returning session_id, user_id, assurance
+  ), renewed as (
+    update sessions set renewed_at = $2 from used where id = session_id
+  )
+  select * from used`;
 
-/** Opens, renews and ends sessions; every attempt to open one is recorded as an event. */
+/** Opens, renews and ends sessions. */
 export function createSessions(options: SessionOptions): Sessions {
   const { database, clock } = options;
   return {
-    login: async (email, password) => {
-      const user = await database.fork().findOne(UserEntity, { emailKey: emailKeyOf(email) });
-      const matches = await passwordMatches(password.slice(0, PASSWORD_MAX_LENGTH + 1), user?.passwordHash ?? null);
-      if (user === null || !matches || user.status !== 'ACTIVE') {
-        const denial = user === null ? 'UNKNOWN_USER' : matches ? 'NOT_ACTIVE' : 'WRONG_CREDENTIAL';
-        await database.transaction((_em, sql) => recordDenied(sql, user, denial, clock()));
-        throw new DomainError('UNAUTHENTICATED', 'E-mail or password is wrong: check both and try again');
-      }
-      return database.transaction(async (_em, sql) => {
-        await recordAuthenticated(sql, user, clock());
-        return issue(options, sql, user, uuidv7());
-      });
+    open: async (sql, user, assurance) => {
+      const now = clock();
+      const refreshToken = randomBytes(REFRESH_TOKEN_BYTES).toString('base64url');
+      const sessionId = uuidv7();
+      await sql('insert into sessions (id, user_id, assurance, opened_at, renewed_at) values ($1, $2, $3, $4, $4)', [sessionId, user.id, assurance, now]);
+      await insertRefreshToken(sql, { refreshToken, sessionId, now });
+      return { ...(await sign(options, user, { sessionId, assurance })), refreshToken, user };
     },
-    refresh: (refreshToken) => refresh(options, refreshToken),
-    logout: async (refreshToken) => {
-      await database.sql(
-        `update refresh_tokens set revoked_at = $2 where revoked_at is null
-           and session_id = (select session_id from refresh_tokens where token_hash = $1)`,
-        [hashOf(refreshToken), clock()],
-      );
-      return true;
-    },
+    refresh: (refreshToken, client) => refresh(options, refreshToken, client),
+    logout: (refreshToken) =>
+      database.transaction(async (_em, sql) => {
+        const [known] = await sql<{ session_id: string }>('select session_id from refresh_tokens where token_hash = $1', [hashOf(refreshToken)]);
+        if (known !== undefined) await endSessions(sql, { sessionId: known.session_id }, 'LOGOUT', clock());
+      }),
+    accessToken: (user, assertion) => sign(options, user, assertion),
   };
 }
 
-async function refresh(options: SessionOptions, refreshToken: string): Promise<SessionTokens> {
-  const { database, clock } = options;
-  const tokenHash = hashOf(refreshToken);
-  const renewed = await database.transaction(async (em, sql) => {
-    const [used] = await sql<{ session_id: string; user_id: string }>(
-      `update refresh_tokens set used_at = $2 where token_hash = $1 and used_at is null and revoked_at is null and expires_at > $2
-       returning session_id, user_id`,
-      [tokenHash, clock()],
-    );
-    if (used === undefined) return null;
-    const user = await em.findOne(UserEntity, { id: used.user_id, status: 'ACTIVE' });
-    return user === null ? null : issue(options, sql, user, used.session_id);
-  });
-  if (renewed !== null) return renewed;
-  // A token that comes twice was copied: whoever holds a newer one of the session may be the thief.
-  await database.sql(
-    `update refresh_tokens set revoked_at = $2 where revoked_at is null
-       and session_id = (select session_id from refresh_tokens where token_hash = $1 and used_at is not null)`,
-    [tokenHash, clock()],
-  );
-  throw new DomainError('UNAUTHENTICATED', 'This refresh token is unknown, expired or used: sign in again');
+/** Deletes what nobody can use any more. */
+export async function forgetSessions(sql: Sql, now: Date): Promise<void> {
+  await sql('delete from refresh_tokens where expires_at < $1', [now]);
+  await sql('delete from sessions where renewed_at < $1', [new Date(now.getTime() - SESSION_MS)]);
 }
 
-async function issue({ keys, issuer, audience, clock }: SessionOptions, sql: Sql, user: UserRow, sessionId: string): Promise<SessionTokens> {
+/** Which sessions end: one, or all of a user's, but for one. */
+export type EndedSessions = { readonly sessionId: string } | { readonly userId: string; readonly except?: string };
+
+/** Ends sessions, in the caller's transaction: nothing of them is renewed any more, and their access tokens are refused. To be called last. */
+export async function endSessions(sql: Sql, which: EndedSessions, reason: EndReason, now: Date): Promise<void> {
+  const [sessionId, userId, except] = 'sessionId' in which ? [which.sessionId, null, null] : [null, which.userId, which.except ?? null];
+  const ended = await sql<{ id: string; renewed_at: Date }>(
+    `update sessions set ended_at = $1, end_reason = $2
+     where ended_at is null and (id = $3 or user_id = $4) and id is distinct from $5 returning id, renewed_at`,
+    [now, reason, sessionId, userId, except],
+  );
+  // Of the others no access token is alive.
+  const alive = ended.filter(({ renewed_at }) => renewed_at.getTime() > now.getTime() - 2 * ACCESS_TOKEN_MS);
+  await recordRevocations(sql, alive.map(({ id }) => ({ sessionId: id })));
+}
+
+async function refresh(options: SessionOptions, refreshToken: string, client: ClientOrigin): Promise<SessionTokens> {
+  const now = options.clock();
+  const usedBy = createHash('sha256').update(JSON.stringify([client.clientAddress, client.clientAgent])).digest();
+  const renewed = await options.database.transaction(async (em, sql) => {
+    const salt = randomBytes(REFRESH_TOKEN_BYTES);
+    const oldest = new Date(now.getTime() - SESSION_MS);
+    const [used] = await sql<SessionOfToken>(USE, [hashOf(refreshToken), now, usedBy, salt, oldest]);
+    const session = used ?? (await usedByTheSame(sql, { refreshToken, usedBy, now }));
+    if (session === null) return null;
+    const user = await em.findOne(UserEntity, { id: session.user_id, status: 'ACTIVE' });
+    if (user === null) return null;
+    const successor = successorOf(refreshToken, used === undefined ? (session.successor_salt as Buffer) : salt);
+    if (used !== undefined) await insertRefreshToken(sql, { refreshToken: successor, sessionId: session.session_id, now });
+    return { ...(await sign(options, user, { sessionId: session.session_id, assurance: session.assurance })), refreshToken: successor, user };
+  });
+  if (renewed === null) throw new DomainError('UNAUTHENTICATED', 'This refresh token is unknown, expired or used, or its session has ended: sign in again');
+  return renewed;
+}
+
+interface SessionOfToken {
+  readonly session_id: string;
+  readonly user_id: string;
+  readonly assurance: Assertion['assurance'];
+  readonly successor_salt?: Buffer | null;
+}
+
+/**
+ * The session of a token that was used a moment ago by this very client. Any other use of a used one means that two have it, and
+ * one of them is a thief: the session ends.
+ */
+async function usedByTheSame(sql: Sql, { refreshToken, usedBy, now }: { readonly refreshToken: string; readonly usedBy: Buffer; readonly now: Date }): Promise<SessionOfToken | null> {
+  const [known] = await sql<SessionOfToken & { used_at: Date | null; used_by: Buffer; ended_at: Date | null }>(
+    `select session_id, user_id, assurance, successor_salt, used_at, used_by, ended_at
+     from refresh_tokens join sessions on sessions.id = session_id where token_hash = $1`,
+    [hashOf(refreshToken)],
+  );
+  if (known === undefined || known.used_at === null || known.ended_at !== null) return null;
+  if (known.successor_salt !== null && known.used_at.getTime() > now.getTime() - GRACE_MS && usedBy.equals(known.used_by)) return known;
+  await endSessions(sql, { sessionId: known.session_id }, 'REUSE', now);
+  return null;
+}
+
+/** The same one each time, though nobody can tell it from the database or from the token alone. */
+function successorOf(refreshToken: string, salt: Buffer): string {
+  return createHmac('sha256', refreshToken).update(salt).digest('base64url');
+}
+
+async function insertRefreshToken(sql: Sql, { refreshToken, sessionId, now }: { readonly refreshToken: string; readonly sessionId: string; readonly now: Date }): Promise<void> {
+  const expiresAt = new Date(now.getTime() + REFRESH_TOKEN_MS);
+  await sql('insert into refresh_tokens (token_hash, session_id, issued_at, expires_at) values ($1, $2, $3, $4)', [hashOf(refreshToken), sessionId, now, expiresAt]);
+}
+
+async function sign({ keys, issuer, audience, clock }: SessionOptions, user: UserRow, { sessionId, assurance }: Assertion): Promise<{ accessToken: string; expiresAt: Date }> {
   const now = clock();
-  const expiresAt = new Date(now.getTime() + ACCESS_TOKEN_MS);
-  const refreshToken = randomBytes(REFRESH_TOKEN_BYTES).toString('base64url');
-  await sql('insert into refresh_tokens (token_hash, session_id, user_id, issued_at, expires_at) values ($1, $2, $3, $4, $5)', [
-    hashOf(refreshToken),
-    sessionId,
-    user.id,
-    now,
-    new Date(now.getTime() + REFRESH_TOKEN_MS),
-  ]);
-  const accessToken = await new SignJWT({ sid: sessionId, roles: user.roles, assurance: 'full' })
-    .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid: keys.kid, typ: ACCESS_TOKEN_TYPE })
+  const { kid, privateKey } = keys.current();
+  const expiresAt = new Date(Math.floor((now.getTime() + ACCESS_TOKEN_MS) / 1_000) * 1_000);
+  const accessToken = await new SignJWT({ sid: sessionId, roles: user.roles, ver: user.version, assurance })
+    .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid, typ: ACCESS_TOKEN_TYPE })
     .setSubject(user.id)
     .setIssuer(issuer)
     .setAudience(audience)
     .setIssuedAt(now)
     .setExpirationTime(expiresAt)
-    .sign(keys.privateKey);
-  return { accessToken, expiresAt: new Date(Math.floor(expiresAt.getTime() / 1_000) * 1_000), refreshToken, user };
-}
-
-async function recordAuthenticated(sql: Sql, user: UserRow, now: Date): Promise<void> {
-  const attempt = { version: 1, method: 'PASSWORD' as const, attemptedAt: now.toISOString(), userId: user.id };
-  await recordEvents(sql, [newEvent(userAuthenticatedV1, uuidv7(), attempt, occurrence(now))]);
-}
-
-async function recordDenied(sql: Sql, user: UserRow | null, reason: Denial, now: Date): Promise<void> {
-  const attempt = { version: 1, method: 'PASSWORD' as const, attemptedAt: now.toISOString(), userId: user?.id ?? null, reason };
-  await recordEvents(sql, [newEvent(userDeniedV1, uuidv7(), attempt, occurrence(now))]);
-}
-
-function occurrence(time: Date): { time: Date; traceparent: string } {
-  return { time, traceparent: (currentTrace() ?? traceOf(undefined)).traceparent };
+    .sign(privateKey);
+  return { accessToken, expiresAt };
 }
 
 function hashOf(token: string): Buffer {

@@ -11,7 +11,10 @@ export const UserEntity = defineEntity({
     name: p.text(),
     email: p.text(),
     emailKey: p.text(),
-    passwordHash: p.text(),
+    // Null for users of another identity provider, and for deleted ones.
+    passwordHash: p.text().nullable(),
+    // See beak.ts; null until one is enrolled.
+    beakPrint: p.blob().nullable(),
     roles: p.array().$type<Role[]>(),
     status: p.text().$type<UserStatus>(),
     createdAt: p.datetime(),

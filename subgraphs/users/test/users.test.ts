@@ -3,7 +3,6 @@ import { startTestService, type TestService } from '../../../scripts/test-servic
 
 const ADMIN = { email: 'admin@ates.test', password: 'popug' };
 const LOGIN = 'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { accessToken expiresAt refreshToken user { id email roles } } }';
-const REFRESH = 'mutation ($refreshToken: String!) { refreshSession(refreshToken: $refreshToken) { accessToken refreshToken user { email } } }';
 const CREATE = 'mutation ($input: CreateUserInput!) { createUser(input: $input) { id name email roles status } }';
 
 describe('Users', () => {
@@ -64,33 +63,6 @@ describe('Users', () => {
       expect(dump).not.toContain(refreshToken);
       expect(dump).not.toContain('"popug"');
       expect(dump).toContain('$argon2id$v=19$m=19456,t=2,p=1$');
-    });
-  });
-
-  describe('a session', () => {
-    test('is renewed by its refresh token, once', async () => {
-      const first = await login(ADMIN);
-      const renewed = (await users.gql(REFRESH, { refreshToken: first.refreshToken })).data['refreshSession'];
-      expect(renewed.user.email).toBe(ADMIN.email);
-      expect(renewed.refreshToken).not.toBe(first.refreshToken);
-      expect(codeOf(await users.gql(REFRESH, { refreshToken: first.refreshToken }))).toBe('UNAUTHENTICATED');
-    });
-
-    test('ends when a used refresh token comes again', async () => {
-      const first = await login(ADMIN);
-      const { refreshToken } = (await users.gql(REFRESH, { refreshToken: first.refreshToken })).data['refreshSession'];
-      await users.gql(REFRESH, { refreshToken: first.refreshToken });
-      expect(codeOf(await users.gql(REFRESH, { refreshToken }))).toBe('UNAUTHENTICATED');
-    });
-
-    test('ends by logout', async () => {
-      const { refreshToken } = await login(ADMIN);
-      expect((await users.gql('mutation ($t: String!) { logout(refreshToken: $t) }', { t: refreshToken })).data['logout']).toBe(true);
-      expect(codeOf(await users.gql(REFRESH, { refreshToken }))).toBe('UNAUTHENTICATED');
-    });
-
-    test('that never was is refused', async () => {
-      expect(codeOf(await users.gql(REFRESH, { refreshToken: 'made up' }))).toBe('UNAUTHENTICATED');
     });
   });
 

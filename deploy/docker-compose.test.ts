@@ -70,7 +70,8 @@ test("publishes the gateway's port and the mail catcher's pages, nothing else", 
   expect(published).toEqual({ gateway: ['${GATEWAY_PORT:-4000}:4000'], mail: ['127.0.0.1:8025:8025'] });
   expect(file.networks['backend']).toEqual({ internal: true });
   const reachable = [...services].filter(([, { networks }]) => !networks?.includes('backend') || networks.length > 1).map(([name]) => name);
-  expect(reachable.toSorted()).toEqual(['gateway', 'mail']);
+  // Users has a way out, to another identity provider, but no port.
+  expect(reachable.toSorted()).toEqual(['gateway', 'mail', 'users']);
 });
 
 describe('the environment', () => {

@@ -68,8 +68,8 @@ export function readConfig(source: Readonly<Record<string, string | undefined>> 
       TOKEN_AUDIENCE: str(),
       LOG_LEVEL: str({ choices: LOG_LEVELS, default: 'info' }),
     },
-    // Validators see only variables that are there; these are checked against the supergraph when they are not.
-    { ...source, SUPERGRAPH_FILE: supergraphFile, SUBGRAPH_URLS: source['SUBGRAPH_URLS'] ?? '', SUBGRAPH_SECRETS: source['SUBGRAPH_SECRETS'] ?? '' },
+    // Validators see only variables that are there and not empty; these are checked against the supergraph in any case.
+    { ...source, SUPERGRAPH_FILE: supergraphFile, SUBGRAPH_URLS: source['SUBGRAPH_URLS'] || ' ', SUBGRAPH_SECRETS: source['SUBGRAPH_SECRETS'] || ' ' },
   );
   return {
     host: env.HOST,

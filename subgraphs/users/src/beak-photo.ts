@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import sharp, { type SharpOptions } from 'sharp';
 import { beakPrintOf, SIDE, type BeakPrint } from './beak.ts';
 
-/** Bytes of a photo, decoded from base64. With base64's third on top it fits into a request of 256 KiB. */
+/** Bytes of a photo, decoded from base64: a multiple of 3, so that the text's length tells. With base64's third on top it fits into a request of 256 KiB. */
 export const PHOTO_MAX_BYTES = 180 * 1024;
 /** Width times height. More than a good photo has in PHOTO_MAX_BYTES, and few enough to be decoded in tens of megabytes. */
 export const PHOTO_MAX_PIXELS = 8_000_000;
@@ -19,12 +19,10 @@ const DECODE_TIMEOUT_SECONDS = 2;
 /** Passes in which a progressive JPEG may come (encoders make about 10): each costs a walk over all pixels, and a pass that changes nothing takes a few bytes. */
 const JPEG_MAX_SCANS = 24;
 
-const BASE64_MAX_LENGTH = 4 * Math.ceil(PHOTO_MAX_BYTES / 3);
-const DATA_URL = /^data:image\/(?:png|jpeg);base64,/;
+const BASE64_MAX_LENGTH = (4 * PHOTO_MAX_BYTES) / 3;
+const DATA_URL = /^data:image\/(?:png|jpe?g);base64,/;
 const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 const JPEG_START = Buffer.from('ffd8ff', 'hex');
-/** What of a PNG its pixels, colours, transparency and orientation are in. */
-const PNG_CHUNKS: ReadonlySet<string> = new Set(['IHDR', 'PLTE', 'tRNS', 'eXIf', 'IDAT', 'IEND']);
 
 // Of this process's decoders only these two are reachable at all, whatever the bytes look like; one thread a photo, nothing kept.
 sharp.block({ operation: ['VipsForeignLoad'] });
@@ -45,11 +43,12 @@ const decoders = pLimit(PHOTO_DECODERS);
 export async function readBeakPhoto(base64: string): Promise<BeakPrint> {
   const bytes = bytesOf(base64);
   const format = formatOf(bytes);
-  const picture = format === 'png' ? pngOf(bytes) : jpegOf(bytes);
+  if (format === 'png') refuseAnimation(bytes);
+  else refuseManyScans(bytes);
   if (decoders.activeCount + decoders.pendingCount >= PHOTO_DECODERS + PHOTO_MAX_WAITING) {
     throw new DomainError('RATE_LIMITED', 'Too many beak photos are being looked at: try again in a second', { retryAfterSeconds: 1 });
   }
-  return beakPrintOf(await decoders(() => decoded(picture, format)));
+  return beakPrintOf(await decoders(() => decoded(bytes, format)));
 }
 
 function refusal(message: string): DomainError {
@@ -59,16 +58,11 @@ function refusal(message: string): DomainError {
 function bytesOf(base64: string): Buffer {
   const text = base64.replace(DATA_URL, '');
   if (text === '') throw refusal('photo is empty: send a PNG or JPEG in base64');
-  if (text.length > BASE64_MAX_LENGTH) throw tooLarge();
+  if (text.length > BASE64_MAX_LENGTH) throw refusal(`photo must have at most ${PHOTO_MAX_BYTES / 1024} KiB: make it smaller (1000 pixels wide is plenty) or compress it more`);
   const bytes = Buffer.from(text, 'base64');
   // Node reads past what is no base64; only the exact text is made again of what it read.
   if (bytes.toString('base64') !== text) throw refusal('photo must be base64: with + and /, padded with =, without spaces or line breaks');
-  if (bytes.length > PHOTO_MAX_BYTES) throw tooLarge();
   return bytes;
-}
-
-function tooLarge(): DomainError {
-  return refusal(`photo must have at most ${PHOTO_MAX_BYTES / 1024} KiB: make it smaller (1000 pixels wide is plenty) or compress it more`);
 }
 
 function formatOf(bytes: Buffer): 'png' | 'jpeg' {
@@ -77,30 +71,20 @@ function formatOf(bytes: Buffer): 'png' | 'jpeg' {
   throw refusal('photo must be a PNG or a JPEG: convert it to one of these');
 }
 
-/**
- * A PNG with the chunks only that its pixels need. The others (text, colour profiles) may be compressed a thousandfold, and nothing here reads them.
- * @throws DomainError BAD_USER_INPUT when it is cut off, or is an animation
- */
-function pngOf(bytes: Buffer): Buffer {
-  const parts: Buffer[] = [PNG_SIGNATURE];
-  for (let at = PNG_SIGNATURE.length; at + 12 <= bytes.length; ) {
-    const end = at + 12 + bytes.readUInt32BE(at);
-    const type = bytes.toString('latin1', at + 4, at + 8);
-    if (end > bytes.length) break;
+/** @throws DomainError BAD_USER_INPUT for an animated PNG: people would see other pictures of it than the decoder does */
+function refuseAnimation(png: Buffer): void {
+  for (let at = PNG_SIGNATURE.length; at + 8 <= png.length; at += 12 + png.readUInt32BE(at)) {
+    const type = png.toString('latin1', at + 4, at + 8);
     if (type === 'acTL') throw refusal('photo must be a single picture, not an animation: send one frame of it');
-    if (PNG_CHUNKS.has(type)) parts.push(bytes.subarray(at, end));
-    if (type === 'IEND') return Buffer.concat(parts);
-    at = end;
+    if (type === 'IDAT') return;
   }
-  throw damaged();
 }
 
-/** A JPEG as it is. @throws DomainError BAD_USER_INPUT when it has more passes than JPEG_MAX_SCANS */
-function jpegOf(bytes: Buffer): Buffer {
+/** @throws DomainError BAD_USER_INPUT for a JPEG of more passes than JPEG_MAX_SCANS */
+function refuseManyScans(jpeg: Buffer): void {
   let scans = 0;
-  for (let at = bytes.indexOf('ffda', 0, 'hex'); at >= 0; at = bytes.indexOf('ffda', at + 2, 'hex')) scans += 1;
+  for (let at = jpeg.indexOf('ffda', 0, 'hex'); at >= 0; at = jpeg.indexOf('ffda', at + 2, 'hex')) scans += 1;
   if (scans > JPEG_MAX_SCANS) throw refusal('photo must be an ordinary JPEG, and this one comes in too many passes: save it anew');
-  return bytes;
 }
 
 function damaged(): DomainError {

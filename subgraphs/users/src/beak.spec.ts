@@ -98,6 +98,12 @@ describe('a photo of the beak enrolled is known again', () => {
     }
   });
 
+  test('for certain when only its tones differ, even with gamma 0.6 or 1.6', () => {
+    for (const gamma of [0.6, 1.6]) {
+      for (const scene of [beak, sceneOf(2), sceneOf(3)]) expect(beakLikeness(photo(scene), photo(scene, { tone: (tone) => 255 * (tone / 255) ** gamma }))).toBeGreaterThan(0.99);
+    }
+  });
+
   test('when every pixel is off by up to 6 levels', () => {
     const random = seeded(5);
     expect(isSameBeak(enrolled, photo(beak, { tone: (tone) => tone + 12 * random() - 6 }))).toBe(true);

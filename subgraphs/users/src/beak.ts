@@ -147,6 +147,7 @@ function align(enrolled: Plane, shown: Plane, margins: Margins, steps: number): 
   for (let step = 0; step < steps; step++) {
     const fit = fitOf(laidOver(enrolled, margins), shown.pixels);
     correlation = fit.correlation;
+    // Of a negative, or of nothing, no step makes a copy.
     if (!(fit.gain > 0)) break;
     const moves = solved(products, effects.map((effect) => dot(effect, fit.rest) / fit.gain));
     for (let side = 0; side < 4; side++) {
@@ -285,7 +286,6 @@ function slopesOver(one: Float32Array, other: Float32Array, square: { left: numb
  */
 function leastLikeness(enrolled: Float32Array, shown: Float32Array): number {
   const all = slopesOver(enrolled, shown, { left: 0, top: 0, side: SIDE });
-  if (!(all.ones > 0)) return 0;
   const gain = sqrt(all.others / all.ones);
   let least = 1;
   for (let top = 0; top + WINDOW <= SIDE; top += WINDOW / 2) {

@@ -84,6 +84,19 @@ describe('a photo of a beak', () => {
     }
   });
 
+  test('is seen on white where it is transparent', async () => {
+    const cutOut = Buffer.from(await picture().ensureAlpha().raw().toBuffer());
+    const onWhite = Buffer.from(drawing);
+    // The left third is cut out, and black below that.
+    for (let at = 0; at < cutOut.length; at += 4) {
+      if ((at / 4) % PICTURE.width >= PICTURE.width / 3) continue;
+      cutOut.fill(0, at, at + 4);
+      onWhite.fill(255, (3 * at) / 4, (3 * at) / 4 + 3);
+    }
+    const seen = await read(await sharp(cutOut, { raw: { ...PICTURE, channels: 4 } }).png().toBuffer());
+    expect(beakLikeness(await read(await photoOf(onWhite)), seen)).toBeGreaterThan(0.99);
+  });
+
   test('may come as a data URL', async () => {
     expect(await readBeakPhoto(`data:image/png;base64,${png.toString('base64')}`)).toEqual(enrolled);
     expect(await readBeakPhoto(`data:image/jpeg;base64,${jpeg.toString('base64')}`)).toEqual(await read(jpeg));
@@ -116,6 +129,11 @@ describe('a photo of a beak', () => {
 
   test.each(['gif', 'webp', 'tiff', 'avif'] as const)('is refused as %s', async (format) => {
     await expect(read(await picture().toFormat(format).toBuffer())).rejects.toEqual(refused(/must be a PNG or a JPEG/));
+  });
+
+  test('reaches no decoder but those for PNG and JPEG', async () => {
+    await expect(sharp(await picture().gif().toBuffer()).metadata()).rejects.toThrow('unsupported image format');
+    await expect(sharp(await picture().webp().toBuffer()).metadata()).rejects.toThrow('unsupported image format');
   });
 
   test('is refused when it is cut off anywhere, and when a PNG has a bit flipped', async () => {
@@ -183,7 +201,7 @@ describe('a photo of a beak', () => {
       expect(growth).toBeLessThan(150e6);
     });
 
-    test('with 150 MB of compressed text is read as if there were none', async () => {
+    test('with 150 MB of compressed text is read without it', async () => {
       const text = chunk('zTXt', Buffer.concat([Buffer.from('Comment\0\0'), deflateSync(Buffer.alloc(150_000_000), { level: 9 })]));
       const { ms, growth, outcome } = await costOf(blackPng({ width: 100, height: 100, bits: 1, more: [text] }));
       expect(outcome).toEqual(refused(/must show a beak/));

@@ -3,7 +3,7 @@ import { newEvent } from '@ates/shared-events/event';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { ensureStream } from '@ates/shared-events/streams';
 import { taskAssignedV1, taskCompletedV1, taskCreatedV1, taskCreatedV2 } from '@ates/shared-events/task-events';
-import { userCreatedV1, type Role } from '@ates/shared-events/user-events';
+import { userCreatedV1, userDeletedV1, type Role } from '@ates/shared-events/user-events';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { eventually, startTestService, type TestService } from '../../../scripts/test-service.ts';
@@ -146,6 +146,18 @@ describe('Accounting', () => {
     expect((await myAccount(token)).owner.name).toBe('a popug not known here yet');
     await publish(newEvent(userCreatedV1, user.id, { version: 1, name: 'Late Larry', email: 'larry@ates.test', roles: user.roles, status: 'ACTIVE' }, OCCURRENCE));
     await eventually(async () => (await myAccount(token)).owner.name === 'Late Larry');
+  });
+
+  test('a deleted user’s account and entries stay, under nobody’s name', async () => {
+    const dora = await hire(['EMPLOYEE'], 'Dora');
+    const taskId = uuidv7();
+    for (const event of [created(taskId), assigned(taskId, dora.id)]) await publish(event);
+    await posted(taskId, 1);
+    await publish(newEvent(userDeletedV1, dora.id, { version: 2, name: 'A popug who left', email: 'x@deleted.invalid', roles: ['EMPLOYEE'], status: 'DELETED' }, OCCURRENCE));
+    const nameOf = async () => (await accounting.gql('query ($id: ID!) { account(id: $id) { owner { name } entries { edges { node { kind } } } } }', { id: (await myAccount(dora.token)).id }, await accounting.token(accountant))).data['account'];
+    await eventually(async () => (await nameOf()).owner.name === 'A popug who left');
+    expect((await nameOf()).entries.edges).toHaveLength(1);
+    expect(await accounting.sql(`select from user_copies where name = 'Dora'`)).toEqual([]);
   });
 
   test('a batch of many events is posted as one by one would be', async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { newEvent } from '@ates/shared-events/event';
 import { taskPricedV1 } from '@ates/shared-events/accounting-events';
 import { cents } from '@ates/shared-events/cents';
-import { userCreatedV1, type Role } from '@ates/shared-events/user-events';
+import { userCreatedV1, userDeactivatedV1, userDeletedV1, userRoleChangedV1, type Role } from '@ates/shared-events/user-events';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { eventually, startTestService, type TestService } from '../../../scripts/test-service.ts';
@@ -176,6 +176,32 @@ describe('Tasks', () => {
         if (completed) expect(history.at(-1)).toBe('task.completed.v1');
         else expect(codeOf(answers[index] as never)).toBe('FORBIDDEN');
       }
+    });
+
+    test('the open tasks of whoever is deactivated, or gets no tasks any more, go to others at once, each with its event; whoever is deleted is nobody', async () => {
+      const state = (name: string, roles: Role[]) => ({ name, email: `${name}@ates.test`, roles });
+      const leave = async (user: { id: string }, event: ReturnType<typeof newEvent>) => {
+        await tasks.publish(Object.assign(event, { sequence: '9' }));
+        await eventually(async () => (await tasks.sql('select from user_copies where user_id = $1 and not assignable', [user.id])).length === 1);
+      };
+      const leavers = [
+        (id: string) => newEvent(userDeactivatedV1, id, { version: 2, ...state('leaver', ['EMPLOYEE']), status: 'DEACTIVATED' }, OCCURRENCE),
+        (id: string) => newEvent(userRoleChangedV1, id, { version: 2, ...state('leaver', ['MANAGER']), status: 'ACTIVE', previousRoles: ['EMPLOYEE'] }, OCCURRENCE),
+        (id: string) => newEvent(userDeletedV1, id, { version: 2, ...state('A popug who left', ['EMPLOYEE']), status: 'DELETED' }, OCCURRENCE),
+      ];
+      for (const leaving of leavers) {
+        const leaver = { id: uuidv7(), roles: ['EMPLOYEE'] as Role[] };
+        await userArrives(leaver);
+        const theirs = await eventually(async () => {
+          const task = await created();
+          return task.assignee.id === leaver.id && task;
+        });
+        await leave(leaver, leaving(leaver.id));
+        const { assignee } = (await tasks.gql(`query ($id: ID!) { task(id: $id) { ${FIELDS} } }`, { id: theirs.id }, as(manager.id))).data['task'];
+        expect(assignee.id).not.toBe(leaver.id);
+        expect((await outboxOf(theirs.id)).at(-1)).toMatchObject({ dataschema: 'task.assigned.v1', data: { assignmentNumber: 2, assigneeId: assignee.id, previousAssigneeId: leaver.id } });
+      }
+      expect(await tasks.sql(`select from user_copies where name = 'A popug who left'`)).toHaveLength(1);
     });
 
     test('prices are copied when Accounting announces them', async () => {

@@ -3,7 +3,7 @@ import { openDatabase } from '@ates/service-kit/database';
 import { createHealth } from '@ates/service-kit/health';
 import { createHttpApp } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
-import { createMetrics } from '@ates/service-kit/metrics';
+import { Counter, createMetrics } from '@ates/service-kit/metrics';
 import { connectNats } from '@ates/service-kit/nats';
 import { announceRevocations, followRevocations, registerRevocations } from '@ates/service-kit/revocations';
 import { runService } from '@ates/service-kit/run-service';
@@ -55,7 +55,9 @@ runService(logger, async (lifecycle) => {
   }
   const sessions = createSessions({ database, keys, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE, clock });
   const limits = createSignInLimits(database.sql, { perAccount: config.SIGN_IN_FAILURES_PER_ACCOUNT, perAddress: config.SIGN_IN_FAILURES_PER_ADDRESS });
-  const signIn = createSignIn({ database, sessions, limits, passwordMinLength, clock });
+  const attempts = new Counter({ name: 'ates_sign_ins_total', help: 'Attempts to sign in, by method and how they ended', labelNames: ['method', 'outcome'], registers: [metrics] });
+  const onAttempt = (method: string, outcome: string) => attempts.inc({ method, outcome });
+  const signIn = createSignIn({ database, sessions, limits, passwordMinLength, clock, logger, onAttempt });
   const housekeeping = startHousekeeping({ database, keys, keyRotationDays: config.KEY_ROTATION_DAYS, clock, logger });
   lifecycle.onStop('housekeeping', housekeeping.stop);
 

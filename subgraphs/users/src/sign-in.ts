@@ -2,6 +2,7 @@ import { LockMode } from '@mikro-orm/postgresql';
 import type { ClientOrigin } from '@ates/service-kit/client-origin';
 import type { Database, Sql } from '@ates/service-kit/database';
 import { DomainError } from '@ates/service-kit/domain-error';
+import type { Logger } from '@ates/service-kit/logger';
 import { currentTrace, traceOf } from '@ates/service-kit/trace-context';
 import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
@@ -21,6 +22,9 @@ export interface SignInOptions {
   readonly limits: SignInLimits;
   readonly passwordMinLength: number;
   readonly clock: () => Date;
+  readonly logger: Logger;
+  /** Hears how each attempt ended: let in, why denied, or that it was one too many. */
+  readonly onAttempt: (method: SignInMethod, outcome: 'AUTHENTICATED' | 'RATE_LIMITED' | Denial) => void;
 }
 
 export type SignInMethod = 'PASSWORD' | 'BEAK';
@@ -90,16 +94,21 @@ export function createSignIn(options: SignInOptions): SignIn {
   };
 }
 
-async function signIn({ database, sessions, limits, clock }: SignInOptions, credential: Credential, { email, client }: { readonly email: string; readonly client: ClientOrigin }): Promise<SessionTokens> {
+async function signIn({ database, sessions, limits, clock, logger, onAttempt }: SignInOptions, credential: Credential, { email, client }: { readonly email: string; readonly client: ClientOrigin }): Promise<SessionTokens> {
   const emailKey = emailKeyOf(email);
   const attempt = { emailKey, clientAddress: client.clientAddress };
-  await limits.begin(attempt);
+  const { method } = credential;
+  await limits.begin(attempt).catch((error: unknown) => {
+    onAttempt(method, 'RATE_LIMITED');
+    throw error;
+  });
   const user = await database.fork().findOne(UserEntity, { emailKey });
   const matches = await credential.matches(user);
-  const { method } = credential;
   if (user === null || !matches || user.status !== 'ACTIVE') {
     const denial = user === null ? 'UNKNOWN_USER' : matches ? 'NOT_ACTIVE' : 'WRONG_CREDENTIAL';
     await database.transaction((_em, sql) => recordAttempt(sql, { userId: user?.id ?? null, method, denial, client, at: clock() }));
+    logger.info({ method, denial, user: user?.id, clientAddress: client.clientAddress }, 'a sign-in was denied');
+    onAttempt(method, denial);
     throw new DomainError('UNAUTHENTICATED', refusalOf(method));
   }
   const opened = await database.transaction(async (em, sql) => {
@@ -110,6 +119,7 @@ async function signIn({ database, sessions, limits, clock }: SignInOptions, cred
     return sessions.open(sql, now, method === 'BEAK' ? 'low' : 'full');
   });
   await limits.succeeded(attempt);
+  onAttempt(method, 'AUTHENTICATED');
   return opened;
 }
 

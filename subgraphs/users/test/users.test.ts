@@ -144,6 +144,19 @@ describe('Users', () => {
       expect(rest.pageInfo.hasNextPage).toBe(false);
     });
 
+    test('users are found by a part of their name, without case; by e-mail only for those who may see e-mails', async () => {
+      const ann = await signedUp();
+      const nobody = await signedUp();
+      await users.gql('mutation ($id: ID!) { updateUser(id: $id, input: { name: "Zora 100%_Zebra" }) { id } }', { id: ann.id }, admin);
+      const found = async (text: string, token = admin) =>
+        (await users.gql('query ($f: UserFilter) { users(filter: $f) { totalCount edges { node { id } } } }', { f: { text } }, token)).data['users'].edges.map(({ node }: any) => node.id);
+      expect(await found('zora')).toEqual([ann.id]);
+      expect(await found('100%_z')).toEqual([ann.id]);
+      expect(await found('1%z')).toEqual([]);
+      expect(await found(ann.email.toUpperCase())).toEqual([ann.id]);
+      expect(await found(ann.email, nobody.token)).toEqual([]);
+    });
+
     test('an id that nobody has is null; a page of 0 or a made-up cursor is bad input', async () => {
       expect((await users.gql('{ user(id: "nobody") { id } }', {}, admin)).data['user']).toBeNull();
       expect((await users.gql(`{ user(id: "${crypto.randomUUID()}") { id } }`, {}, admin)).data['user']).toBeNull();

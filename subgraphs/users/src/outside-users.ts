@@ -130,7 +130,7 @@ function rolesIn(claims: JWTPayload, { rolesClaim, roleNames }: IdentityProvider
 async function userInfo(url: string | undefined, token: string, { sub, email }: JWTPayload): Promise<Record<string, unknown>> {
   if (typeof email === 'string' || url === undefined) return {};
   const response = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(() => null);
-  const told = response?.ok === true ? ((await response.json()) as Record<string, unknown>) : {};
+  const told = (response?.ok === true ? await response.json().catch(() => ({})) : {}) as Record<string, unknown>;
   return told['sub'] === sub ? told : {};
 }
 

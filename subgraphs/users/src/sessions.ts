@@ -54,11 +54,14 @@ const SESSION_MS = 90 * 24 * 60 * 60_000;
 const GRACE_MS = 10_000;
 const REFRESH_TOKEN_BYTES = 32;
 
-/** Renews what is neither used, nor expired, nor of an ended session. */
+/** Renews what is neither used, nor expired, nor of an ended session. The session is locked first: whoever ends it is either before this, or sees when it was renewed. */
 const USE = `
-  with used as (
-    update refresh_tokens set used_at = $2, used_by = $3, successor_salt = $4 from sessions
-    where token_hash = $1 and used_at is null and expires_at > $2 and sessions.id = session_id and ended_at is null and opened_at > $5
+  with session as (
+    select sessions.id, user_id, assurance from sessions join refresh_tokens on session_id = sessions.id
+    where token_hash = $1 and ended_at is null and opened_at > $5 for update of sessions
+  ), used as (
+    update refresh_tokens set used_at = $2, used_by = $3, successor_salt = $4 from session
+    where token_hash = $1 and used_at is null and expires_at > $2 and session_id = session.id
     returning session_id, user_id, assurance
   ), renewed as (
     update sessions set renewed_at = $2 from used where id = session_id

@@ -54,10 +54,16 @@ export function publishedKeys({ jwksUrl, jwksFile, logger }: PublishedKeysOption
       return kept;
     }
   };
-  stayInformed(fetchOrRead, () => fetchFailed);
+  let asking: Promise<Jwks> | null = null;
+  /** One question at a time, for whoever wants to know. */
+  const ask = (): Promise<Jwks> =>
+    (asking ??= fetchOrRead().finally(() => {
+      asking = null;
+    }));
+  stayInformed(ask, () => fetchFailed);
   return passportJwtSecret({
     jwksUri: jwksUrl,
-    fetcher: fetchOrRead,
+    fetcher: ask,
     getKeysInterceptor: async () => (Date.now() - latest.at < KEYS_STALE_MAX_AGE_MS ? [...latest.jwks.keys] : []),
     cache: true,
     cacheMaxAge: KEYS_MAX_AGE_MS,

@@ -29,7 +29,7 @@ export interface Change {
   readonly jpeg?: number;
 }
 
-const GENES = 47;
+const GENES = 45;
 
 /** Numbers from 0 up to 1, always the same for a seed (mulberry32 by Tommy Ettinger, in the public domain: a counter, mixed). */
 export function seeded(seed: number): () => number {

@@ -8,7 +8,7 @@ import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
 import { userAuthenticatedV1, userDeniedV1 } from '@ates/shared-events/user-events';
 import { v7 as uuidv7 } from 'uuid';
-import { isSameBeak, type BeakPrint } from './beak.ts';
+import { beakPrintOf, isSameBeak, SIDE } from './beak.ts';
 import { readBeakPhoto } from './beak-photo.ts';
 import { hashPassword, passwordMatches } from './password.ts';
 import { endSessions, type Sessions, type SessionTokens } from './sessions.ts';
@@ -50,8 +50,8 @@ interface Credential {
   matches(user: UserRow | null): Promise<boolean>;
 }
 
-/** What is shown where nobody is enrolled is compared with this, so that the answer takes as long. */
-const NOBODYS_BEAK: BeakPrint = new Uint8Array();
+/** What is shown where nobody is enrolled is compared with this, so that the answer takes as long as for another beak. */
+const NOBODYS_BEAK = beakPrintOf(Uint8Array.from({ length: SIDE * SIDE }, (_, at) => ((at % SIDE) ** 2 * 3 + Math.floor(at / SIDE) ** 2 * 5) & 255));
 
 /** Decides who is let in; every decision is recorded, with its event. */
 export function createSignIn(options: SignInOptions): SignIn {
@@ -60,7 +60,7 @@ export function createSignIn(options: SignInOptions): SignIn {
     withPassword: (email, password, client) => signIn(options, { method: 'PASSWORD', matches: (user) => passwordMatches(password, user?.passwordHash ?? null) }, { email, client }),
     withBeak: async (email, photo, client) => {
       const print = await readBeakPhoto(photo);
-      return signIn(options, { method: 'BEAK', matches: async (user) => isSameBeak(user?.beakPrint ?? NOBODYS_BEAK, print) }, { email, client });
+      return signIn(options, { method: 'BEAK', matches: async (user) => isSameBeak(user?.beakPrint ?? NOBODYS_BEAK, print) && user?.beakPrint != null }, { email, client });
     },
     enrollBeak: async (userId, photo) => {
       const print = await readBeakPhoto(photo);

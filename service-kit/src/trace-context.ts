@@ -29,3 +29,8 @@ export function runInTrace<Result>(trace: Trace, work: () => Result): Result {
 export function currentTrace(): Trace | undefined {
   return storage.getStore();
 }
+
+/** The `traceparent` for what happens now: that of the request or reaction under way, else a new one. */
+export function currentTraceparent(): string {
+  return (currentTrace() ?? traceOf(undefined)).traceparent;
+}

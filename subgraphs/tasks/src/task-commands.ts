@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Database, Sql } from '@ates/service-kit/database';
 import { notFound, requireId } from '@ates/service-kit/identifiers';
 import { once } from '@ates/service-kit/idempotency';
-import { currentTrace, traceOf } from '@ates/service-kit/trace-context';
+import { currentTraceparent } from '@ates/service-kit/trace-context';
 import type { AtesEvent } from '@ates/shared-events/catalog';
 import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
@@ -69,7 +69,7 @@ export function createTaskCommands(options: TaskCommandOptions): TaskCommands {
         once(sql, { scope: `assignTasks:${actorId}`, key: idempotencyKey, input: {} }, async () => {
           const at = clock();
           const stamp = { at, businessDay: await stampBusinessDay(sql, timeZone, at) };
-          return assignOpenTasks(sql, 'EVERY_OPEN_TASK', { stamp, random, traceparent: traceparentNow() });
+          return assignOpenTasks(sql, 'EVERY_OPEN_TASK', { stamp, random, traceparent: currentTraceparent() });
         }),
       ),
   };
@@ -101,7 +101,7 @@ async function create(
       stamp.businessDay,
       stamp.at,
     ]);
-    events.push(assignedEvent({ id, assigneeId, previousAssigneeId: null, after: task }, stamp, traceparentNow()));
+    events.push(assignedEvent({ id, assigneeId, previousAssigneeId: null, after: task }, stamp, currentTraceparent()));
   }
   await recordEvents(sql, events);
   return id;
@@ -123,14 +123,10 @@ function createdEvent(task: Pick<TaskRow, 'id' | 'number' | 'ticket' | 'title' |
     creatorId: task.creatorId,
     createdAt: at.toISOString(),
   };
-  return newEvent(taskCreatedV2, task.id, data, { time: at, traceparent: traceparentNow() });
+  return newEvent(taskCreatedV2, task.id, data, { time: at, traceparent: currentTraceparent() });
 }
 
 function completedEvent(task: TaskRow, assigneeId: string, { at, businessDay }: Stamp): AtesEvent {
   const data = { version: task.version, assignmentNumber: task.assignmentNumber, assigneeId, businessDay, completedAt: at.toISOString() };
-  return newEvent(taskCompletedV1, task.id, data, { time: at, traceparent: traceparentNow() });
-}
-
-function traceparentNow(): string {
-  return (currentTrace() ?? traceOf(undefined)).traceparent;
+  return newEvent(taskCompletedV1, task.id, data, { time: at, traceparent: currentTraceparent() });
 }

@@ -3,7 +3,7 @@ import type { ClientOrigin } from '@ates/service-kit/client-origin';
 import type { Database, Sql } from '@ates/service-kit/database';
 import { DomainError } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
-import { currentTrace, traceOf } from '@ates/service-kit/trace-context';
+import { currentTraceparent } from '@ates/service-kit/trace-context';
 import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
 import { userAuthenticatedV1, userDeniedV1 } from '@ates/shared-events/user-events';
@@ -148,7 +148,7 @@ async function recordAttempt(sql: Sql, { userId, method, denial, client, at }: D
     client.clientAddress,
   ]);
   const attempt = { version: 1, method, attemptedAt: at.toISOString() };
-  const occurrence = { time: at, traceparent: (currentTrace() ?? traceOf(undefined)).traceparent };
+  const occurrence = { time: at, traceparent: currentTraceparent() };
   const event =
     denial === null
       ? newEvent(userAuthenticatedV1, id, { ...attempt, userId: userId as string }, occurrence)

@@ -4,7 +4,7 @@ import type { Database, Sql } from '@ates/service-kit/database';
 import { DomainError } from '@ates/service-kit/domain-error';
 import { once } from '@ates/service-kit/idempotency';
 import { notFound, requireId } from '@ates/service-kit/identifiers';
-import { currentTrace, traceOf } from '@ates/service-kit/trace-context';
+import { currentTraceparent } from '@ates/service-kit/trace-context';
 import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
 import { userCreatedV1, userDeactivatedV1, userDeletedV1, userReactivatedV1, userRoleChangedV1, userUpdatedV1 } from '@ates/shared-events/user-events';
@@ -96,7 +96,7 @@ export function createUserCommands(options: UserCommandOptions): UserCommands {
     createFirstAdmin: (email, password) =>
       database.transaction(async (em, sql) => {
         await sql('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
-        if ((await sql(`select from users where status = 'ACTIVE' and roles @> array['ADMIN'] limit 1`)).length > 0) return false;
+        if (await hasActiveAdmin(sql)) return false;
         await insertWithPassword(options, em, sql, { name: 'Admin', email, password, roles: ['ADMIN'] });
         return true;
       }),
@@ -162,9 +162,14 @@ async function forgetWhoItWas(sql: Sql, userId: string): Promise<void> {
   await sql('update sign_in_attempts set client_address = null where user_id = $1', [userId]);
 }
 
+/** @param besides a user who does not count */
+async function hasActiveAdmin(sql: Sql, besides: string | null = null): Promise<boolean> {
+  const admins = await sql(`select from users where status = 'ACTIVE' and roles @> array['ADMIN'] and id is distinct from $1 limit 1`, [besides]);
+  return admins.length > 0;
+}
+
 async function requireAnotherAdmin(sql: Sql, id: string): Promise<void> {
-  const others = await sql(`select from users where status = 'ACTIVE' and roles @> array['ADMIN'] and id <> $1 limit 1`, [id]);
-  if (others.length > 0) return;
+  if (await hasActiveAdmin(sql, id)) return;
   throw new DomainError('CONFLICT', 'This is the last active admin: make another user an admin first');
 }
 
@@ -178,5 +183,5 @@ function conflict(email: string): (error: unknown) => never {
 }
 
 function occurrence(time: Date): { time: Date; traceparent: string } {
-  return { time, traceparent: (currentTrace() ?? traceOf(undefined)).traceparent };
+  return { time, traceparent: currentTraceparent() };
 }

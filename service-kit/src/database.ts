@@ -182,6 +182,7 @@ async function sendTogether(client: PoolClient, statements: readonly Statement[]
 
 async function migrate({ migrations, logger }: DatabaseOptions, ownerUrl: string): Promise<void> {
   const lock = new Client({ connectionString: ownerUrl });
+  lock.on('error', (error) => logger.warn({ err: error }, 'a database connection was lost'));
   await lock.connect();
   try {
     await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);

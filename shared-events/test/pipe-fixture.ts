@@ -52,6 +52,8 @@ export class PipeFixture {
     await owner.query(`create table effects (position bigint generated always as identity, aggregate_id uuid, version integer, event_id uuid, replica text)`);
     await owner.end();
     fixture.pool = new pg.Pool({ connectionString: fixture.database.url, max: 20 });
+    // Its end does not wait for the server's sessions: dropping the database may end them first.
+    fixture.pool.on('error', () => undefined);
     [fixture.#port = 0] = await chooseFreePorts(1);
     await fixture.startServer();
     fixture.connection = await fixture.connect();

@@ -16,13 +16,11 @@ import { taskAssignedV1 } from '@ates/shared-events/task-events';
 import { startPostgres } from '../scripts/embedded-postgres.ts';
 import { chooseFreePorts } from '../scripts/free-ports.ts';
 import { createTestDatabase, eventually, startTestService, type TestService } from '../scripts/test-service.ts';
-import { COMPANY_ACCOUNT, Migration20261120Accounting } from '../subgraphs/accounting/migrations/2026-11-20-accounting.ts';
-import { Migration20261121LedgerChecks } from '../subgraphs/accounting/migrations/2026-11-21-ledger-checks.ts';
-import { Migration20261121Pipe as AccountingPipe } from '../subgraphs/accounting/migrations/2026-11-21-pipe.ts';
+import { COMPANY_ACCOUNT } from '../subgraphs/accounting/migrations/2026-11-20-accounting.ts';
+import { MIGRATIONS as ACCOUNTING_MIGRATIONS } from '../subgraphs/accounting/migrations/all.ts';
 import { feeFor, type Posting } from '../subgraphs/accounting/src/ledger.ts';
 import { lockAccounts, openAccounts, post } from '../subgraphs/accounting/src/posting.ts';
-import { Migration20261120Tasks } from '../subgraphs/tasks/migrations/2026-11-20-tasks.ts';
-import { Migration20261121Pipe as TasksPipe } from '../subgraphs/tasks/migrations/2026-11-21-pipe.ts';
+import { MIGRATIONS as TASKS_MIGRATIONS } from '../subgraphs/tasks/migrations/all.ts';
 import { runNaively } from './naive-consumer.ts';
 
 /**
@@ -75,7 +73,7 @@ try {
 
 async function measure(): Promise<void> {
   const tasksDatabase = await createTestDatabase('tasks');
-  const tasks = await openDatabase({ ...tasksDatabase, entities: [], migrations: [Migration20261120Tasks, TasksPipe], logger });
+  const tasks = await openDatabase({ ...tasksDatabase, entities: [], migrations: TASKS_MIGRATIONS, logger });
   const accounting = await startTestService('accounting', { LOG_LEVEL: 'warn' });
   const shuffles = new Shuffles();
   const relayOptions = { producer: 'tasks' as const, databaseUrl: tasksDatabase.url, nats: accounting.nats, logger };
@@ -190,7 +188,7 @@ function at(sorted: readonly number[], share: number): string {
 /** The limit: Accounting's own set-based posting, batch by batch, fed from memory. */
 async function postInSets(count: number): Promise<number> {
   const fresh = await createTestDatabase('accounting');
-  const database = await openDatabase({ ...fresh, entities: [], migrations: [Migration20261120Accounting, AccountingPipe, Migration20261121LedgerChecks], logger });
+  const database = await openDatabase({ ...fresh, entities: [], migrations: ACCOUNTING_MIGRATIONS, logger });
   const shuffles = new Shuffles();
   await database.sqlTransaction((sql) => openAccounts(sql, shuffles.employees));
   const price = { fee: cents(1_500), reward: cents(3_000) };

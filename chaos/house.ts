@@ -8,8 +8,7 @@ import pg from 'pg';
 import { natsUrl } from '../scripts/embedded-nats.ts';
 import { chooseFreePorts } from '../scripts/free-ports.ts';
 import { provisionDatabases, urlOfDatabase } from '../scripts/provision-databases.ts';
-import { Migration20261120Tasks } from '../subgraphs/tasks/migrations/2026-11-20-tasks.ts';
-import { Migration20261121Pipe } from '../subgraphs/tasks/migrations/2026-11-21-pipe.ts';
+import { MIGRATIONS } from '../subgraphs/tasks/migrations/all.ts';
 import { Child } from './child.ts';
 import { KillableNats, NATS_PASSWORD, STREAMS } from './killable-nats.ts';
 import { KillablePostgres } from './killable-postgres.ts';
@@ -85,7 +84,7 @@ export class House {
     const services = ['tasks', 'accounting'].map((name) => ({ name, ownerPassword: PASSWORD, appPassword: PASSWORD }));
     await provisionDatabases({ superuserUrl: this.#superuserUrl, services });
     const logger = createLogger('chaos', 'silent');
-    const tasks = await openDatabase({ url: this.tasksUrl, ownerUrl: this.#tasksOwnerUrl, entities: [], migrations: [Migration20261120Tasks, Migration20261121Pipe], logger });
+    const tasks = await openDatabase({ url: this.tasksUrl, ownerUrl: this.#tasksOwnerUrl, entities: [], migrations: MIGRATIONS, logger });
     await tasks.close();
     for (const child of [...this.relays, ...this.replicas]) child.start();
     const missing = await this.untilBack(START_MS);

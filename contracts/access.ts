@@ -48,7 +48,11 @@ export const ACCESS: readonly AccessRule[] = [
   { type: 'Mutation', field: 'deleteUser', allowed: ['ADMIN'] },
   { type: 'Mutation', field: 'createTask', allowed: SIGNED_IN },
   { type: 'Mutation', field: 'completeTask', allowed: SIGNED_IN, remark: 'the current assignee' },
+  { type: 'Mutation', field: 'updateTask', allowed: ['MANAGER', 'ADMIN'] },
+  { type: 'Mutation', field: 'deleteTask', allowed: ['MANAGER', 'ADMIN'] },
+  { type: 'Mutation', field: 'assignTask', allowed: ['MANAGER', 'ADMIN'] },
   { type: 'Mutation', field: 'assignTasks', allowed: ['MANAGER', 'ADMIN'] },
+  { type: 'Subscription', field: 'myTasksChanged', allowed: SIGNED_IN },
   { type: 'Subscription', field: 'balanceChanged', allowed: SIGNED_IN, remark: 'of others: ACCOUNTANT and ADMIN' },
 ];
 

@@ -56,7 +56,7 @@ function contractOf(definition: EventDefinition): Contract {
       ...(supersededBy !== undefined && { deprecated: true }),
       ...rest,
     },
-    consumers: SUBSCRIPTIONS.filter((each) => each.producer === producer && (each.about === undefined || type.startsWith(`${each.about}.`))).map(
+    consumers: SUBSCRIPTIONS.filter((each) => each.producer === producer && (each.about?.some((kind) => type.startsWith(`${kind}.`)) ?? true)).map(
       ({ service }) => service,
     ),
     supersededBy,

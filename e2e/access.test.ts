@@ -73,6 +73,9 @@ describe('the table of rights', () => {
     deleteUser: `deleteUser(id: "${NOBODYS_ID}") { id }`,
     createTask: 'createTask(input: { title: "" }) { id }',
     completeTask: `completeTask(id: "${NOBODYS_ID}") { id }`,
+    updateTask: `updateTask(id: "${NOBODYS_ID}", input: {}) { id }`,
+    deleteTask: `deleteTask(id: "${NOBODYS_ID}") { id }`,
+    assignTask: `assignTask(id: "${NOBODYS_ID}", assigneeId: "${NOBODYS_ID}") { id }`,
     assignTasks: 'assignTasks { assigned }',
   };
 

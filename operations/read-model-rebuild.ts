@@ -91,7 +91,7 @@ async function examine({ database, manager }: RebuildOptions, subscription: Subs
 /** How far the service has read, and how many events it knows at least: each aggregate's versions count from 1 without gaps. */
 async function knownOf(database: ServiceDatabase, { producer }: Subscription): Promise<{ readonly position: number; readonly events: number }> {
   const [row] = await database.rows<{ events: string }>('select coalesce(sum(version), 0) as events from inbox_versions where source = $1', [`/${producer}`]);
-  return { position: Math.max(...(await positionsIn(database, { name: streamOf(producer), created: null }))), events: Number(row?.events ?? 0) };
+  return { position: Math.max(...(await positionsIn(database, {}, { name: streamOf(producer), created: null }))), events: Number(row?.events ?? 0) };
 }
 
 /** One transaction: whatever happens to this process, either all of it was done or nothing. */
@@ -137,7 +137,7 @@ async function follow({ database, patienceMs, out }: RebuildOptions, goals: read
 async function progressOf(database: ServiceDatabase, goals: readonly Goal[]): Promise<Progress> {
   const byStream = await Promise.all(
     goals.map(async ({ stream, created, last, messages }) => {
-      const positions = await positionsIn(database, { name: stream, created });
+      const positions = await positionsIn(database, {}, { name: stream, created });
       return last.map((goal, partition) => {
         const share = goal === 0 ? 1 : Math.min((positions[partition] ?? 0) / goal, 1);
         return { isDone: share === 1, events: (messages[partition] ?? 0) * share };

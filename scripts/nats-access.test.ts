@@ -15,12 +15,12 @@ const SERVICES = ['users', 'tasks', 'accounting', 'analytics'];
 const CLIENTS = [...SERVICES, 'gateway'];
 const STREAMS = ['USERS', 'TASKS', 'ACCOUNTING'];
 /** Some of the partitions that a service's consumers are named by, and names that none has. */
-const CONSUMERS = ['-0', '-7', '-unpartitioned', '-8', '-0-more', ''];
+const CONSUMERS = ['-0', '-7', '-unpartitioned', '-8', '-9', '-17', '-18', '-0-more', ''];
 
 /** Who may do what. Whatever of MATRIX is not named here must be refused. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   users: ['ask for limits', 'hear own inbox', 'live users', 'tell revocations', 'write USERS'],
-  tasks: ['ask for limits', 'hear own inbox', 'live tasks', 'follow revocations', 'write TASKS', 'read USERS', 'read ACCOUNTING'],
+  tasks: ['ask for limits', 'hear own inbox', 'live tasks', 'follow revocations', 'write TASKS', 'listen task', 'read USERS', 'read ACCOUNTING', 'read-kinds ACCOUNTING'],
   accounting: ['ask for limits', 'hear own inbox', 'live accounting', 'follow revocations', 'write ACCOUNTING', 'read USERS', 'read TASKS'],
   analytics: ['ask for limits', 'hear own inbox', 'live analytics', 'follow revocations', 'read USERS', 'read TASKS', 'read ACCOUNTING'],
   gateway: ['hear own inbox', 'follow revocations'],
@@ -29,7 +29,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 /** The requests that ALLOWED's words stand for. */
 function inWords(user: string, words: string): readonly string[] {
   const [verb = '', what = ''] = words.split(' ');
-  const own = ['-0', '-7', '-unpartitioned'].map((name) => `${user}${name} of ${what}`);
+  // Whoever reads two kinds of aggregates apart has readings for each.
+  const own = (verb === 'read-kinds' ? ['-9', '-17'] : ['-0', '-7', '-unpartitioned']).map((name) => `${user}${name} of ${what}`);
+  const reading = own.flatMap((name) => ['create', 'ask for', 'read by', 'delete', 'create with filter'].map((request) => `${request} ${name}`));
   const meanings: Record<string, string[]> = {
     ask: ['ask for limits'],
     hear: [`subscribe _INBOX_${user}.>`, `subscribe _INBOX_${user}.some.answer`],
@@ -37,7 +39,9 @@ function inWords(user: string, words: string): readonly string[] {
     follow: [ASK_FOR_REVOCATIONS, `subscribe ${REVOCATIONS}`],
     tell: [ASK_FOR_REVOCATIONS, `publish ${REVOCATIONS}`, `subscribe ${REVOCATIONS}`, `subscribe ${REVOCATIONS}.since`, `subscribe ${REVOCATIONS}.>`],
     write: [`publish ates.${what.toLowerCase()}.thing.done.v1.0`, `publish ates.${what.toLowerCase()}.thing.done.v1.0 with acknowledgement`, `info ${what}`, `create ${what}`, `get from ${what}`],
-    read: [`info ${what}`, `get from ${what}`, ...own.flatMap((name) => ['create', 'ask for', 'read by', 'delete', 'create with filter'].map((request) => `${request} ${name}`))],
+    read: [`info ${what}`, `get from ${what}`, ...reading],
+    'read-kinds': reading,
+    listen: [`subscribe ates.${user}.${what}.>`],
   };
   return meanings[verb] ?? [];
 }
@@ -60,7 +64,7 @@ const MATRIX: readonly Attempt[] = [
   { name: ASK_FOR_REVOCATIONS, kind: 'request', subject: `${REVOCATIONS}.since`, payload: { after: 0 } },
   to('publish', REVOCATIONS), to('subscribe', REVOCATIONS), to('subscribe', `${REVOCATIONS}.since`), to('subscribe', `${REVOCATIONS}.>`),
   ...CLIENTS.flatMap((name) => [to('publish', `_INBOX_${name}.some.answer`), to('subscribe', `_INBOX_${name}.>`), to('subscribe', `_INBOX_${name}.some.answer`)]),
-  ...['>', '*.>', 'ates.>', 'ates.users.>', 'ates.tasks.>', 'ates.accounting.>', 'live.>', '_INBOX.>', '_INBOX.*.*', '$JS.>', '$JS.API.>', '$JS.API.CONSUMER.>'].map((subject) => to('subscribe', subject)),
+  ...['>', '*.>', 'ates.>', 'ates.users.>', 'ates.tasks.>', 'ates.tasks.task.>', 'ates.accounting.>', 'ates.accounting.account.>', 'live.>', '_INBOX.>', '_INBOX.*.*', '$JS.>', '$JS.API.>', '$JS.API.CONSUMER.>'].map((subject) => to('subscribe', subject)),
   ...STREAMS.flatMap(streamAttempts),
 ];
 

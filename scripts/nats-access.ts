@@ -1,7 +1,7 @@
-import { SUBSCRIPTIONS } from '../contracts/subscriptions.ts';
+import { SUBSCRIPTIONS, type Subscription } from '../contracts/subscriptions.ts';
 import { PRODUCERS, type Producer } from '../shared-events/src/event.ts';
 import { REVOCATIONS_SINCE_SUBJECT, REVOCATIONS_SUBJECT } from '../service-kit/src/revocation-message.ts';
-import { consumerName, streamOf, UNPARTITIONED } from '../shared-events/src/streams.ts';
+import { consumerName, eventsAbout, readingsOf, streamOf } from '../shared-events/src/streams.ts';
 import { NATS_CLIENTS, type NatsClient, type SubgraphName } from './stack-secrets.ts';
 
 /** The user who may do everything: it asks whether the server is ready, and it is for people's commands. No service has its password. */
@@ -30,7 +30,7 @@ function gatewayPermissions(): NatsPermissions {
 
 function subgraphPermissions(service: SubgraphName): NatsPermissions {
   const stream = PRODUCERS.find((producer) => producer === service);
-  const consumes = SUBSCRIPTIONS.filter((subscription) => subscription.service === service).map(({ producer }) => producer);
+  const consumes = SUBSCRIPTIONS.filter((subscription) => subscription.service === service);
   const live = `live.${service}.>`;
   // Users tells what was revoked, under its own live subjects, and answers questions about it.
   const tells = service === 'users';
@@ -40,10 +40,11 @@ function subgraphPermissions(service: SubgraphName): NatsPermissions {
       live,
       ...(tells ? [] : [REVOCATIONS_SINCE_SUBJECT]),
       ...(stream === undefined ? [] : relaySubjects(stream)),
-      ...consumes.flatMap((producer) => consumerSubjects(service, producer)),
+      ...consumes.flatMap((subscription) => consumerSubjects(subscription)),
     ],
+    // Tasks tells people of changes to their tasks as they are published, by whichever replica.
     // Replies come to the user's own inbox (service-kit/src/nats.ts), so that nobody hears what another one was answered.
-    subscribe: [live, ...(tells ? [] : [REVOCATIONS_SUBJECT]), `_INBOX_${service}.>`],
+    subscribe: [live, ...(tells ? [] : [REVOCATIONS_SUBJECT]), ...(service === 'tasks' ? [eventsAbout('tasks', 'task')] : []), `_INBOX_${service}.>`],
     ...(tells && { answers: true }),
   };
 }
@@ -54,10 +55,10 @@ function relaySubjects(producer: Producer): string[] {
   return [`ates.${producer}.>`, ...['INFO', 'CREATE', 'MSG.GET'].map((request) => `$JS.API.STREAM.${request}.${stream}`)];
 }
 
-/** What reading a stream needs: its state, and one consumer per partition, each by its full name: NATS has no pattern for part of a word. */
-function consumerSubjects(service: SubgraphName, producer: Producer): string[] {
+/** What reading a stream needs: its state, and one consumer per reading, each by its full name: NATS has no pattern for part of a word. */
+function consumerSubjects({ service, producer, about }: Subscription): string[] {
   const stream = streamOf(producer);
-  const names = Array.from({ length: UNPARTITIONED + 1 }, (_, partition) => consumerName(service, partition));
+  const names = readingsOf(about).map((reading) => consumerName(service, reading));
   return [
     ...['INFO', 'MSG.GET'].map((request) => `$JS.API.STREAM.${request}.${stream}`),
     ...names.flatMap((name) => [

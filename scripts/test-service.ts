@@ -119,6 +119,8 @@ export async function startTestService(name: string, environment: Record<string,
     ...environment,
   });
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 3 });
+  // Its end does not wait for the server's sessions: dropping the database may end them first.
+  owner.on('error', () => undefined);
   const stop = async (): Promise<void> => {
     await owner.end();
     await revocations?.stop();

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import type { Producer } from '@ates/shared-events/event';
-import { streamInfo, streamOf } from '@ates/shared-events/streams';
+import { readingsOf, streamInfo, streamOf, type Reading } from '@ates/shared-events/streams';
 import type { Subscription } from '../../contracts/subscriptions.ts';
 import { SUBGRAPHS } from '../../scripts/stack-secrets.ts';
 import type { Command, CommandContext, Given } from '../command.ts';
@@ -63,7 +63,7 @@ async function tellLag(given: Given, { installation: find, out, interrupted }: C
 
 interface State {
   readonly streams: readonly string[][];
-  readonly consumers: readonly { readonly row: string[]; readonly positions: readonly number[] }[];
+  readonly consumers: readonly { readonly row: string[]; readonly readings: readonly (Reading & { readonly position: number })[] }[];
 }
 
 async function look(manager: JetStreamManager, databases: readonly ServiceDatabase[]): Promise<State> {
@@ -85,13 +85,13 @@ async function lookAtStream(manager: JetStreamManager, producer: Producer, datab
 async function lookAtConsumer(manager: JetStreamManager, database: ServiceDatabase, subscription: Subscription): Promise<State['consumers'][number]> {
   const stream = streamOf(subscription.producer);
   const info = await streamInfo(manager, subscription.producer);
-  const positions = await positionsIn(database, { name: stream, created: info?.created ?? null });
+  const positions = await positionsIn(database, subscription, { name: stream, created: info?.created ?? null });
   const pending = info === null ? [] : await pendingAfter(manager, subscription, positions);
   const behind = pending.reduce((sum, count) => sum + count, 0);
   const [counts] = await database.rows<{ held: number; parked: number }>(HELD, [`/${subscription.producer}`]);
   const replicas = await replicasReading(database, stream);
   const row = [database.service, stream, String(behind), String(counts?.held ?? 0), String(counts?.parked ?? 0), replicas === 0 ? 'none' : String(replicas)];
-  return { row, positions };
+  return { row, readings: readingsOf(subscription.about).map((reading) => ({ ...reading, position: positions[reading.number] ?? 0 })) };
 }
 
 const number = (title: string) => ({ title, isNumber: true });
@@ -106,8 +106,11 @@ function print({ streams, consumers }: State, out: Output): void {
   out.line();
   const [consumerHeading = '', ...consumerLines] = tableLines(CONSUMER_COLUMNS, consumers.map(({ row }) => row));
   out.heading(consumerHeading);
-  for (const [index, { positions }] of consumers.entries()) {
+  for (const [index, { readings }] of consumers.entries()) {
     out.line(consumerLines[index]);
-    out.line(`    positions ${positions.slice(0, -1).join(' ')}, unpartitioned ${positions.at(-1)}`);
+    for (const [about, ofKind] of Map.groupBy(readings, (reading) => reading.about)) {
+      const positions = ofKind.map(({ position }) => position);
+      out.line(`    positions${about === '*' ? '' : ` (${about})`} ${positions.slice(0, -1).join(' ')}, unpartitioned ${positions.at(-1)}`);
+    }
   }
 }

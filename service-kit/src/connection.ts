@@ -57,5 +57,19 @@ function decodeCursor(cursor: string, keyLength: number): string[] {
   } catch {
     // Refused below, like every other cursor that this list did not give out.
   }
-  throw new DomainError('BAD_USER_INPUT', 'after is no cursor of this list: use the endCursor or an edge cursor of an earlier page');
+  throw foreignCursor();
+}
+
+/** The refusal of a cursor that this list did not give out. */
+export function foreignCursor(): DomainError {
+  return new DomainError('BAD_USER_INPUT', 'after is no cursor of this list: use the endCursor or an edge cursor of an earlier page');
+}
+
+const INTEGER_MAX = 2 ** 31 - 1;
+
+/** A part of a cursor that is a whole number of PostgreSQL's `integer`. @throws DomainError BAD_USER_INPUT when it is none */
+export function wholeNumber(part: string | undefined): number {
+  const number = Number(part);
+  if (!Number.isInteger(number) || Math.abs(number) > INTEGER_MAX) throw foreignCursor();
+  return number;
 }

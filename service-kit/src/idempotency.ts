@@ -49,6 +49,11 @@ export async function once<Result>(sql: Sql, { scope, key, input }: KeyedCall, w
   return result;
 }
 
+/** Forgets the keys that are not kept any more. */
+export async function forgetOldKeys(sql: Sql): Promise<void> {
+  await sql('delete from idempotency_keys where created_at < now() - make_interval(hours => $1)', [KEPT_HOURS]);
+}
+
 async function firstResult<Result>(sql: Sql, scope: string, key: string, requestHash: string): Promise<Result> {
   const [first] = await sql<{ request_hash: string; result: Result }>(
     'select request_hash, result from idempotency_keys where scope = $1 and key = $2',

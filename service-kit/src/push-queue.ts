@@ -1,12 +1,14 @@
 /** A stream of values that are pushed as they happen, for one listener who may be slower. */
 export interface PushQueue<Value> extends AsyncIterableIterator<Value> {
   push(value: Value): void;
+  /** Ends it with an error, which the listener gets once it has read what was pushed before. */
+  fail(error: Error): void;
 }
 
 /**
  * A bounded queue as an async iterator. When the listener is more than `limit` values behind, the iterator ends with
  * `overflow()`: a slow listener costs bounded memory and is told.
- * @param onEnd called once, when the listener leaves or the queue overflows
+ * @param onEnd called once, when the listener leaves, the queue overflows or fails
  */
 export function createPushQueue<Value>(limit: number, overflow: () => Error, onEnd: () => void): PushQueue<Value> {
   const values: Value[] = [];
@@ -18,7 +20,11 @@ export function createPushQueue<Value>(limit: number, overflow: () => Error, onE
     if (ended) return;
     ended = true;
     onEnd();
-    for (const { resolve } of waiting.splice(0)) resolve({ value: undefined, done: true });
+    for (const { resolve, reject } of waiting.splice(0)) {
+      if (failure === undefined) resolve({ value: undefined, done: true });
+      else reject(failure);
+      failure = undefined;
+    }
   };
 
   return {
@@ -32,6 +38,11 @@ export function createPushQueue<Value>(limit: number, overflow: () => Error, onE
         values.length = 0;
         end();
       }
+    },
+    fail: (error) => {
+      if (ended) return;
+      failure = error;
+      end();
     },
     next: () => {
       const value = values.shift();

@@ -51,9 +51,31 @@ export const accountRewardedV1 = defineEvent(
   postedEntry,
 );
 
+export const accountReversedV1 = defineEvent(
+  'accounting',
+  'account.reversed.v1',
+  'An entry was posted that takes back an earlier one of the same account, whole. The subject is the account.',
+  {
+    ...postedEntry,
+    reversedEntryId: Id,
+    reason: Type.String({ description: 'Why, for people.' }),
+  },
+);
+
 export const accountBalanceChangedV1 = defineEvent(
   'accounting',
   'account.balance_changed.v1',
   'The balance of an account after one or more entries. The subject is the account.',
   { ownerId: Id, balance: CentsSchema, changedAt: Moment },
+);
+
+export const dayCloseRequestedV1 = defineEvent(
+  'accounting',
+  'day.close_requested.v1',
+  "A business day is to be closed: Tasks ends it, early if its time is not over, and answers with tasks.day_ended. The subject is the day's closing.",
+  {
+    businessDay: Day,
+    requestedBy: Type.Union([Id, Type.Null()], { description: 'The admin; null when the schedule did.' }),
+    requestedAt: Moment,
+  },
 );

@@ -1,6 +1,16 @@
-import { accountBalanceChangedV1, accountChargedV1, accountRewardedV1, taskPricedV1 } from './accounting-events.ts';
+import { accountBalanceChangedV1, accountChargedV1, accountReversedV1, accountRewardedV1, dayCloseRequestedV1, taskPricedV1 } from './accounting-events.ts';
 import { assertContract, EventContractError, type EventDefinition, type EventOf, type PublishedEvent } from './event.ts';
-import { taskAssignedV1, taskCompletedV1, taskCreatedV1, taskCreatedV2, taskCreatedV2From, tasksDayEndedV1 } from './task-events.ts';
+import {
+  taskAssignedV1,
+  taskCompletedV1,
+  taskCreatedV1,
+  taskCreatedV2,
+  taskCreatedV2From,
+  taskDeletedV1,
+  tasksDayEndedV1,
+  tasksShuffledV1,
+  taskUpdatedV1,
+} from './task-events.ts';
 import {
   userAuthenticatedV1,
   userCreatedV1,
@@ -24,13 +34,18 @@ export const CATALOG = [
   userDeniedV1,
   taskCreatedV1,
   taskCreatedV2,
+  taskUpdatedV1,
   taskAssignedV1,
+  tasksShuffledV1,
   taskCompletedV1,
+  taskDeletedV1,
   tasksDayEndedV1,
   taskPricedV1,
   accountChargedV1,
   accountRewardedV1,
+  accountReversedV1,
   accountBalanceChangedV1,
+  dayCloseRequestedV1,
 ] as const;
 
 /** Old versions: what follows each, and how its data reads then. Here, and nowhere else, is an old version known. */

@@ -17,6 +17,7 @@ export type AfterCommit = () => void | Promise<void>;
 
 /** A message as the stream has it. */
 export interface Message {
+  /** The number of the reading that it came by: the partition's, where a consumer reads everything. */
   readonly partition: number;
   /** Its position in the stream. */
   readonly seq: number;

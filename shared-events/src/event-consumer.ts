@@ -1,5 +1,5 @@
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, type ConsumerMessages, type JetStreamManager } from '@nats-io/jetstream';
-import { nanos, type NatsConnection } from '@nats-io/transport-node';
+import { jetstreamManager, type ConsumerMessages, type JetStreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
 import type { PublishedAtesEvent } from './catalog.ts';
 import { createApplier, type AfterCommit, type Applier, type EventLogger, type Message } from './event-applier.ts';
 import type { Producer } from './event.ts';
@@ -11,7 +11,8 @@ import { startLease, type Lease } from './partition-lease.ts';
 import { watchLink, type NatsLink } from './nats-link.ts';
 import { createLatch, pause } from './pause.ts';
 import { laneChain } from './lane-chain.ts';
-import { consumerName, partitionOf, partitionSubjects, streamInfo, streamOf, UNPARTITIONED } from './streams.ts';
+import { readFrom } from './stream-reading.ts';
+import { consumerName, partitionOf, readingsOf, streamInfo, streamOf, UNPARTITIONED, type Reading } from './streams.ts';
 
 export type { AfterCommit, EventLogger };
 
@@ -22,9 +23,9 @@ export interface ConsumerOptions {
   readonly service: string;
   /**
    * Only events of these aggregates, the first word of their types; default all. Never fewer: what is left out of an
-   * aggregate would be a gap in its versions.
+   * aggregate would be a gap in its versions. A kind that is added later comes last.
    */
-  readonly about?: string;
+  readonly about?: readonly string[];
   /** The least time between the beginnings of two batches that are not full, in ms; default 4. For readers whom a moment costs nothing. */
   readonly lingerMs?: number;
   /** The service's database, for the session that owns partitions. */
@@ -56,9 +57,9 @@ export interface EventConsumer {
   stop(): Promise<void>;
 }
 
-/** One partition that is being read. */
+/** A reading that is under way. */
 interface Lane {
-  readonly partition: number;
+  readonly reading: Reading;
   readonly messages: ConsumerMessages;
   /** False once it has ended, for whatever reason. */
   open: boolean;
@@ -78,10 +79,6 @@ const RETRY_MS = 250;
 const LOOK_TIMEOUT_MS = 1_000;
 /** Counting what waits for a new consumer takes long in a long stream. */
 const ATTACH_TIMEOUT_MS = 20_000;
-/** A server doesn't tell every reader that its consumer is gone, as with a deleted stream: whoever hears nothing twice looks. */
-const HEARTBEAT_MS = 1_000;
-/** The server forgets a consumer that nobody reads by for so long. */
-const INACTIVE_MS = 60_000;
 
 /**
  * Consumes one producer's stream, in order, in batches: one transaction holds the inbox rows, the effects and the new
@@ -113,6 +110,7 @@ class Consumer {
   failure: string | null = null;
   readonly #options: ConsumerOptions;
   readonly #source;
+  readonly #readings: readonly Reading[];
   #created: string | null = null;
   readonly #lanes = new Map<number, Lane>();
   readonly #lease: Lease;
@@ -126,6 +124,7 @@ class Consumer {
   constructor(options: ConsumerOptions) {
     const { producer, logger, databaseUrl, transaction, react } = options;
     this.#options = options;
+    this.#readings = readingsOf(options.about);
     this.#source = { source: `/${producer}`, stream: streamOf(producer) };
     this.applier = createApplier<RunSql>({
       producer,
@@ -146,13 +145,17 @@ class Consumer {
   }
 
   openPartitions(): number[] {
-    return [...this.#lanes.values()].filter(({ open }) => open).map(({ partition }) => partition);
+    return [...new Set(this.#openReadings().map(({ partition }) => partition))];
+  }
+
+  #openReadings(): Reading[] {
+    return [...this.#lanes.values()].filter(({ open }) => open).map(({ reading }) => reading);
   }
 
   async lag(): Promise<number> {
     const manager = await jetstreamManager(this.#options.nats, { checkAPI: false });
     const pending = await Promise.all(
-      this.openPartitions().map(async (partition) => (await manager.consumers.info(this.#source.stream, consumerName(this.#options.service, partition))).num_pending),
+      this.#openReadings().map(async (reading) => (await manager.consumers.info(this.#source.stream, consumerName(this.#options.service, reading))).num_pending),
     );
     return pending.reduce((sum, count) => sum + count, this.#queue.length);
   }
@@ -209,9 +212,9 @@ class Consumer {
   /** Lanes for the partitions that are owned and for no others; operators' verdicts. */
   async #tend(): Promise<void> {
     const { nats, transaction } = this.#options;
-    for (const lane of this.#lanes.values()) if (!lane.open || !this.#lease.keep.has(lane.partition)) this.#endLane(lane);
+    for (const lane of this.#lanes.values()) if (!lane.open || !this.#lease.keep.has(lane.reading.partition)) this.#endLane(lane);
     for (const partition of this.#lease.leave) this.#lease.release(partition);
-    const missing = [...this.#lease.keep].filter((partition) => !this.#lanes.has(partition));
+    const missing = this.#readings.filter(({ number, partition }) => this.#lease.keep.has(partition) && !this.#lanes.has(number));
     if (missing.length > 0 && this.#link.isUp) {
       const info = await streamInfo(await jetstreamManager(nats, { checkAPI: false, timeout: LOOK_TIMEOUT_MS }), this.#options.producer);
       // Its producer has not made it yet.
@@ -220,57 +223,46 @@ class Consumer {
       this.#created = info.created;
       const manager = await jetstreamManager(nats, { checkAPI: false, timeout: ATTACH_TIMEOUT_MS });
       // All of them have ended, well or badly, before anything else is done with lanes.
-      const attached = await Promise.allSettled(missing.map((partition) => this.#attach(manager, partition, { created: info.created, last: info.state.last_seq })));
+      const attached = await Promise.allSettled(missing.map((reading) => this.#attach(manager, reading, { created: info.created, last: info.state.last_seq })));
       for (const lane of attached) if (lane.status === 'rejected') throw lane.reason;
       for (const aggregateId of await transaction((sql) => applicable(sql, this.#source.source))) {
         if (this.#lease.keep.has(partitionOf(aggregateId))) await this.applier.drain(aggregateId);
       }
     }
     const { moved, verdicts } = await transaction(async (sql) => ({
-      moved: await movedElsewhere(sql, this.#source.stream, [...this.#lanes.keys()].map((partition) => [partition, this.applier.positions.get(partition) ?? 0])),
+      moved: await movedElsewhere(sql, this.#source.stream, [...this.#lanes.keys()].map((number) => [number, this.applier.positions.get(number) ?? 0])),
       verdicts: await dueVerdicts(sql, this.#source),
     }));
     // A rebuild has put them back to the beginning.
-    for (const lane of this.#lanes.values()) if (moved.includes(lane.partition)) this.#endLane(lane);
+    for (const lane of this.#lanes.values()) if (moved.includes(lane.reading.number)) this.#endLane(lane);
     if (moved.length > 0) this.#tendNow();
     for (const verdict of verdicts) {
       if (this.#lease.keep.has(verdict.aggregateId === null ? 0 : partitionOf(verdict.aggregateId))) await this.applier.settle(verdict);
     }
   }
 
-  async #attach(manager: JetStreamManager, partition: number, stream: { readonly created: string; readonly last: number }): Promise<void> {
-    const { producer, service, about, nats, transaction } = this.#options;
-    const start = await transaction((sql) => standing(sql, { stream: this.#source.stream, partition }, stream));
-    const name = consumerName(service, partition);
-    await manager.consumers.delete(this.#source.stream, name).catch(() => {});
-    const info = await manager.consumers.add(this.#source.stream, {
-      name,
-      filter_subject: partitionSubjects(producer, partition, about),
-      ack_policy: AckPolicy.None,
-      deliver_policy: DeliverPolicy.StartSequence,
-      // The message that it stands at comes once more, to see that it is still the same.
-      opt_start_seq: start.messageId === null ? start.position + 1 : start.position,
-      inactive_threshold: nanos(INACTIVE_MS),
-      mem_storage: true,
-    });
-    const messages = await jetstream(nats).consumers.getConsumerFromInfo(info).consume({ max_messages: BATCH_MAX_EVENTS, abort_on_missing_resource: true, idle_heartbeat: HEARTBEAT_MS });
-    const lane: Lane = { partition, messages, open: true };
-    this.#lanes.set(partition, lane);
-    this.applier.positions.set(partition, start.position);
+  async #attach(manager: JetStreamManager, reading: Reading, stream: { readonly created: string; readonly last: number }): Promise<void> {
+    const { producer, service, nats, transaction } = this.#options;
+    const start = await transaction((sql) => standing(sql, { stream: this.#source.stream, partition: reading.number }, stream));
+    const messages = await readFrom(nats, manager, { producer, service, reading, start });
+    const lane: Lane = { reading, messages, open: true };
+    this.#lanes.set(reading.number, lane);
+    this.applier.positions.set(reading.number, start.position);
     void this.#read(lane, start);
   }
 
   async #read(lane: Lane, { position, messageId }: Standing): Promise<void> {
     let delivered = 0;
+    const { number, partition } = lane.reading;
     const chain = laneChain(this.#options.nats, this.#source.stream, position, this.#options.logger);
     try {
       for await (const message of lane.messages) {
         if (!lane.open) break;
         if (message.info.deliverySequence !== ++delivered) throw new Error('A message was lost on the way');
-        const read = { partition: lane.partition, seq: message.seq, id: message.headers?.get('Nats-Msg-Id') ?? '', text: message.string(), lane };
+        const read = { partition: number, seq: message.seq, id: message.headers?.get('Nats-Msg-Id') ?? '', text: message.string(), lane };
         if (delivered === 1 && messageId !== null) {
           if (read.seq === position && read.id === messageId) continue;
-          await this.#options.transaction((sql) => startOver(sql, this.#source.stream, lane.partition));
+          await this.#options.transaction((sql) => startOver(sql, this.#source.stream, number));
           throw new Error(`The stream has another message at ${position} than it had: it is read from its beginning`);
         }
         await chain.add(message);
@@ -279,7 +271,7 @@ class Consumer {
         if (this.#queue.length >= QUEUE_MAX_EVENTS) await this.#room.promise;
       }
     } catch (error) {
-      if (lane.open) this.#options.logger.warn({ err: error, stream: this.#source.stream, partition: lane.partition }, 'a partition is attached again');
+      if (lane.open) this.#options.logger.warn({ err: error, stream: this.#source.stream, partition }, 'a partition is attached again');
       await pause(RETRY_MS, this.stopped.signal);
     }
     lane.open = false;
@@ -293,7 +285,7 @@ class Consumer {
   #endLane(lane: Lane): void {
     lane.open = false;
     lane.messages.stop();
-    this.#lanes.delete(lane.partition);
+    this.#lanes.delete(lane.reading.number);
     this.#queue = this.#queue.filter((message) => message.lane !== lane);
     this.#room.resolve();
   }

@@ -25,17 +25,39 @@ export function partitionOf(aggregateId: string): number {
   return Number.parseInt(aggregateId.slice(-2), 16) % PARTITIONS;
 }
 
-/** The JetStream consumer by which a service reads one partition, for example `accounting-3`. */
-export function consumerName(service: string, partition: number): string {
-  return partition === UNPARTITIONED ? `${service}-unpartitioned` : `${service}-${partition}`;
+/** What a consumer reads on its own: one partition, of events about everything or about one kind of aggregate. */
+export interface Reading {
+  /** Its place among the consumer's readings; what its position is kept under. */
+  readonly number: number;
+  readonly partition: number;
+  /** The first word of the types; `*` is all. */
+  readonly about: string;
 }
 
 /**
- * The subjects of one partition of a producer's events.
- * @param about only events of these aggregates, the first word of their types: `task` takes `task.priced` and not `account.charged`
+ * All that a consumer reads, by number: of each kind of aggregate all partitions, in the order of the kinds. One that is added
+ * later comes last, so that the numbers before it stay.
+ * @param about only events of these aggregates; default all
  */
-export function partitionSubjects(producer: Producer, partition: number, about = '*'): string {
+export function readingsOf(about: readonly string[] = ['*']): Reading[] {
+  return about.flatMap((word, place) =>
+    Array.from({ length: UNPARTITIONED + 1 }, (_, partition) => ({ number: place * (UNPARTITIONED + 1) + partition, partition, about: word })),
+  );
+}
+
+/** The JetStream consumer by which a service reads, for example `accounting-3`. */
+export function consumerName(service: string, { number }: Pick<Reading, 'number'>): string {
+  return number === UNPARTITIONED ? `${service}-unpartitioned` : `${service}-${number}`;
+}
+
+/** The subjects of a reading: `task` takes `task.priced` and not `account.charged`. */
+export function subjectsOf(producer: Producer, { partition, about }: Reading): string {
   return `ates.${producer}.${about}.*.*${partition === UNPARTITIONED ? '' : `.${partition}`}`;
+}
+
+/** All of a producer's events about one kind of aggregate, as they are published: for listening, not for reading from the stream. */
+export function eventsAbout(producer: Producer, about: string): string {
+  return `ates.${producer}.${about}.>`;
 }
 
 /** The least that a consumer reads: one partition's events about one kind of aggregate, for example `task.3`; null for a subject without a partition. */

@@ -17,6 +17,10 @@ const newTask = {
   creatorId: Id,
   createdAt: Moment,
 };
+const taskText = {
+  ticket: Type.Union([Type.String({ pattern: NO_BRACKETS }), Type.Null()], { description: 'The id in Jira, for example POPUG-12; null when there is none.' }),
+  title: Type.String({ pattern: NO_BRACKETS, description: 'Without the ticket and without square brackets.' }),
+};
 
 export const taskCreatedV1 = defineEvent('tasks', 'task.created.v1', 'A new task: its whole public state. The subject is the task.', {
   number: TaskNumber,
@@ -26,9 +30,17 @@ export const taskCreatedV1 = defineEvent('tasks', 'task.created.v1', 'A new task
 
 export const taskCreatedV2 = defineEvent('tasks', 'task.created.v2', 'A new task: its whole public state. The subject is the task.', {
   number: TaskNumber,
-  ticket: Type.Union([Type.String({ pattern: NO_BRACKETS }), Type.Null()], { description: 'The id in Jira, for example POPUG-12; null when there is none.' }),
-  title: Type.String({ pattern: NO_BRACKETS, description: 'Without the ticket and without square brackets.' }),
+  ...taskText,
   ...newTask,
+});
+
+export const taskUpdatedV1 = defineEvent('tasks', 'task.updated.v1', 'Somebody changed what a task says: its whole public state after that. The subject is the task.', {
+  number: TaskNumber,
+  ...taskText,
+  ...newTask,
+  assigneeId: Type.Union([Id, Type.Null()], { description: 'Null when nobody has the task.' }),
+  updatedBy: Id,
+  updatedAt: Moment,
 });
 
 export const taskAssignedV1 = defineEvent(
@@ -41,6 +53,20 @@ export const taskAssignedV1 = defineEvent(
     previousAssigneeId: Type.Union([Id, Type.Null()], { description: 'Null when nobody had the task.' }),
     businessDay: Day,
     assignedAt: Moment,
+    shuffleId: Type.Optional(Type.String({ format: 'uuid', description: 'The same for all assignments of one shuffle; the subject of its tasks.shuffled.' })),
+  },
+);
+
+export const tasksShuffledV1 = defineEvent(
+  'tasks',
+  'tasks.shuffled.v1',
+  'Every open task got a random assignee; each assignment has an event of its own besides. The subject is the shuffle.',
+  {
+    shuffledBy: Id,
+    businessDay: Day,
+    assigned: Type.Integer({ minimum: 0, description: 'How many tasks: so many task.assigned have this shuffleId.' }),
+    employees: Type.Integer({ minimum: 0, description: 'Among how many employees.' }),
+    shuffledAt: Moment,
   },
 );
 
@@ -56,6 +82,19 @@ export const taskCompletedV1 = defineEvent(
   },
 );
 
+export const taskDeletedV1 = defineEvent(
+  'tasks',
+  'task.deleted.v1',
+  'An open task was deleted: who has it gets the fee of its last assignment back. The subject is the task.',
+  {
+    assignmentNumber: Type.Integer({ minimum: 0, description: 'The assignment that it ends; 0 when nobody had it.' }),
+    assigneeId: Type.Union([Id, Type.Null()], { description: 'Null when nobody had the task.' }),
+    deletedBy: Id,
+    businessDay: Day,
+    deletedAt: Moment,
+  },
+);
+
 export const tasksDayEndedV1 = defineEvent(
   'tasks',
   'tasks.day_ended.v1',
@@ -66,6 +105,7 @@ export const tasksDayEndedV1 = defineEvent(
     lastTaskNumber: Type.Integer({ minimum: 0, description: 'The highest task number given by then; 0 when there is no task yet.' }),
     assignments: Type.Integer({ minimum: 0, description: 'How many assignments are stamped with the day.' }),
     completions: Type.Integer({ minimum: 0, description: 'How many completions are stamped with the day.' }),
+    deletions: Type.Optional(Type.Integer({ minimum: 0, description: 'How many deletions are stamped with the day; left out by those who could not delete.' })),
   },
 );
 

@@ -8,6 +8,7 @@ import { startNats, type RunningNats } from '../../scripts/embedded-nats.ts';
 import { chooseFreePorts } from '../../scripts/free-ports.ts';
 import { createTestDatabase, eventually, type TestDatabase } from '../../scripts/test-service.ts';
 import { INBOX_TABLES, OUTBOX_TABLE } from '../migrations/2026-11-20-pipe.ts';
+import { OUTBOX_LEANER } from '../migrations/2026-11-21-outbox.ts';
 import { INBOX_WITH_POSITIONS, OUTBOX_IN_PARTITIONS } from '../migrations/2026-11-21-pipe.ts';
 import type { PublishedAtesEvent } from '../src/catalog.ts';
 import { newEvent } from '../src/event.ts';
@@ -48,7 +49,7 @@ export class PipeFixture {
     fixture.database = await createTestDatabase('pipe');
     const owner = new pg.Client({ connectionString: fixture.database.ownerUrl });
     await owner.connect();
-    for (const statement of [...OUTBOX_TABLE, ...INBOX_TABLES, ...OUTBOX_IN_PARTITIONS, ...INBOX_WITH_POSITIONS]) await owner.query(statement);
+    for (const statement of [...OUTBOX_TABLE, ...INBOX_TABLES, ...OUTBOX_IN_PARTITIONS, ...INBOX_WITH_POSITIONS, ...OUTBOX_LEANER]) await owner.query(statement);
     await owner.query(`create table effects (position bigint generated always as identity, aggregate_id uuid, version integer, event_id uuid, replica text)`);
     await owner.end();
     fixture.pool = new pg.Pool({ connectionString: fixture.database.url, max: 20 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { cents, ZERO_CENTS } from '@ates/shared-events/cents';
 import fc from 'fast-check';
-import { applyPostings, feeFor, rewardFor, type AccountState, type Posting } from './ledger.ts';
+import { applyPostings, feeFor, reversalOf, rewardFor, type AccountState, type Posting } from './ledger.ts';
 
 const COMPANY: AccountState = { id: 'company', balance: cents(500), entryCount: 3 };
 const ASSIGNMENT = { taskId: 'task', assignmentNumber: 2, employeeId: 'ann', businessDay: '2026-11-20' };
@@ -23,6 +23,38 @@ describe('postings', () => {
   });
 });
 
+describe('a reversal', () => {
+  const TODAY = { businessDay: '2026-11-21', reason: 'the task was deleted' };
+
+  test('takes back the whole posting, names it, and says why', () => {
+    const fee = { ...posting({}), id: 'the fee', entryId: 'its entry' };
+    expect(reversalOf(fee, TODAY)).toEqual({
+      kind: 'REVERSAL',
+      payer: 'COMPANY',
+      cause: 'reversal/fee/task/2',
+      employeeId: 'ann',
+      amount: 12_50,
+      taskId: 'task',
+      businessDay: '2026-11-21',
+      description: 'Reversal of Fee for POPUG-17 Feed the parrot, assignment 2: the task was deleted',
+      reversal: { postingId: 'the fee', entryId: 'its entry', reason: 'the task was deleted' },
+    });
+  });
+
+  test('of anything leaves every balance as it was', () => {
+    const before = { id: 'account', balance: cents(-7_00), entryCount: 9 };
+    fc.assert(
+      fc.property(fc.constantFrom('EMPLOYEE' as const, 'COMPANY' as const), fc.integer({ min: 1, max: 4_000 }).map(cents), (payer, amount) => {
+        const original = posting({ payer, amount });
+        const reversal = { ...reversalOf({ ...original, entryId: null }, TODAY), id: 'reversal', traceparent: '' };
+        const { entries, accountsAfter } = applyPostings([original, reversal], new Map([['ann', before]]), COMPANY);
+        expect(entries.reduce((sum, entry) => sum + entry.amount, 0)).toBe(0);
+        expect(new Map(accountsAfter.map(({ id, balance }) => [id, balance]))).toEqual(new Map([[COMPANY.id, COMPANY.balance], [before.id, before.balance]]));
+      }),
+    );
+  });
+});
+
 describe('entries', () => {
   test('a fee moves money from the employee to the company', () => {
     const { entries, accountsAfter } = applyPostings([posting({})], new Map([['ann', { id: 'account', balance: ZERO_CENTS, entryCount: 0 }]]), COMPANY);
@@ -35,7 +67,7 @@ describe('entries', () => {
 
   test('always sum to zero, continue each account without a gap, and end at its balance', () => {
     const employees = new Map(['ann', 'bob', 'cleo'].map((owner) => [owner, { id: `account of ${owner}`, balance: cents(-700), entryCount: 9 }]));
-    const anyPosting = fc.record({ employeeId: fc.constantFrom('ann', 'bob', 'cleo'), kind: fc.constantFrom('FEE' as const, 'REWARD' as const), amount: fc.integer({ min: 1, max: 4_000 }).map(cents) });
+    const anyPosting = fc.record({ employeeId: fc.constantFrom('ann', 'bob', 'cleo'), payer: fc.constantFrom('EMPLOYEE' as const, 'COMPANY' as const), amount: fc.integer({ min: 1, max: 4_000 }).map(cents) });
     fc.assert(
       fc.property(fc.array(anyPosting, { maxLength: 40 }), (many) => {
         const { entries, accountsAfter } = applyPostings(many.map((fields, index) => posting({ ...fields, id: String(index) })), employees, COMPANY);

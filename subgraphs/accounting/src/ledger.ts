@@ -2,19 +2,33 @@ import type { EntryKind } from '@ates/shared-events/accounting-events';
 import { addCents, negateCents, type Cents } from '@ates/shared-events/cents';
 import type { Price } from './pricing.ts';
 
+/** Who pays whom: an employee the company, or the company an employee. */
+export type Payer = 'EMPLOYEE' | 'COMPANY';
+
+/** What a reversal takes back, and why. */
+export interface Reversal {
+  readonly postingId: string;
+  /** The employee's entry of that posting; null when it is posted together with its reversal. */
+  readonly entryId: string | null;
+  readonly reason: string;
+}
+
 /** What is to be posted between an employee and the company. */
 export interface Posting {
   readonly id: string;
-  readonly kind: Extract<EntryKind, 'FEE' | 'REWARD'>;
+  readonly kind: Extract<EntryKind, 'FEE' | 'REWARD' | 'REVERSAL'>;
+  readonly payer: Payer;
   /** Names the one thing that it is posted for; the same cause is posted once, whatever its events' ids are. */
   readonly cause: string;
   readonly employeeId: string;
-  /** Positive; the kind tells who pays whom. */
+  /** Positive. */
   readonly amount: Cents;
   readonly taskId: string;
   readonly businessDay: string;
   readonly description: string;
   readonly traceparent: string;
+  /** What it takes back; null for all that are no reversals. */
+  readonly reversal: Reversal | null;
 }
 
 /** The part of an account that posting changes. */
@@ -65,12 +79,36 @@ export function rewardCause({ taskId }: Pick<Assignment, 'taskId'>): string {
 
 /** The fee for an assignment: from the employee to the company. */
 export function feeFor(assignment: Assignment, { fee }: Price, task: TaskLabel | undefined): NewPosting {
-  return { ...posted(assignment), kind: 'FEE', cause: feeCause(assignment), amount: fee, description: `Fee for ${labelOf(task)}, assignment ${assignment.assignmentNumber}` };
+  return { ...posted(assignment), kind: 'FEE', payer: 'EMPLOYEE', cause: feeCause(assignment), amount: fee, description: `Fee for ${labelOf(task)}, assignment ${assignment.assignmentNumber}` };
 }
 
 /** The reward for a completion: from the company to the employee. */
 export function rewardFor(assignment: Assignment, { reward }: Price, task: TaskLabel | undefined): NewPosting {
-  return { ...posted(assignment), kind: 'REWARD', cause: rewardCause(assignment), amount: reward, description: `Reward for ${labelOf(task)}` };
+  return { ...posted(assignment), kind: 'REWARD', payer: 'COMPANY', cause: rewardCause(assignment), amount: reward, description: `Reward for ${labelOf(task)}` };
+}
+
+/** What is posted to take back what was posted for `cause`. */
+export function reversalCause(cause: string): string {
+  return `reversal/${cause}`;
+}
+
+/** A posting as a reversal has to know it. */
+export type Reversible = Pick<Posting, 'id' | 'cause' | 'payer' | 'employeeId' | 'amount' | 'taskId' | 'description'> & { readonly entryId: string | null };
+
+/** Takes back a posting, whole: the same amount the other way, on the day on which it is taken back. */
+export function reversalOf(original: Reversible, { businessDay, reason }: { readonly businessDay: string; readonly reason: string }): NewPosting {
+  const { id: postingId, entryId, cause, payer, employeeId, amount, taskId, description } = original;
+  return {
+    kind: 'REVERSAL',
+    payer: payer === 'EMPLOYEE' ? 'COMPANY' : 'EMPLOYEE',
+    cause: reversalCause(cause),
+    employeeId,
+    amount,
+    taskId,
+    businessDay,
+    description: `Reversal of ${description}: ${reason}`,
+    reversal: { postingId, entryId, reason },
+  };
 }
 
 /**
@@ -97,17 +135,21 @@ export function applyPostings(
     const employee = accounts.get(posting.employeeId);
     if (employee === undefined) throw new Error(`Employee ${posting.employeeId} has no account to post to`);
     if (!after.has(employee.id)) after.set(employee.id, employee);
-    const [from, to] = posting.kind === 'FEE' ? [employee.id, company.id] : [company.id, employee.id];
+    const { from, to } = sidesOf(posting, employee, company);
     move(posting, from, -1);
     move(posting, to, 1);
   }
   return { entries, accountsAfter: [...after.values()] };
 }
 
-function posted({ taskId, employeeId, businessDay }: Assignment) {
-  return { taskId, employeeId, businessDay };
+/** The ids of the accounts that a posting takes from and gives to. */
+export function sidesOf({ payer }: Pick<Posting, 'payer'>, employee: Pick<AccountState, 'id'>, company: Pick<AccountState, 'id'>): { readonly from: string; readonly to: string } {
+  return payer === 'EMPLOYEE' ? { from: employee.id, to: company.id } : { from: company.id, to: employee.id };
 }
 
+function posted({ taskId, employeeId, businessDay }: Assignment) {
+  return { taskId, employeeId, businessDay, reversal: null };
+}
 
 function labelOf(task: TaskLabel | undefined): string {
   if (task === undefined) return 'a task not described here yet';

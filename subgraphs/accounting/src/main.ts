@@ -15,9 +15,7 @@ import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
-import { Migration20261120Accounting } from '../migrations/2026-11-20-accounting.ts';
-import { Migration20261121LedgerChecks } from '../migrations/2026-11-21-ledger-checks.ts';
-import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
+import { MIGRATIONS } from '../migrations/all.ts';
 import { readAccountingConfig } from './config.ts';
 import { createLiveBalances } from './live-balance.ts';
 import { reactToTasks, reactToUsers } from './reactions.ts';
@@ -36,7 +34,7 @@ runService(logger, async (lifecycle) => {
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [],
-    migrations: [Migration20261120Accounting, Migration20261121Pipe, Migration20261121LedgerChecks],
+    migrations: MIGRATIONS,
     logger,
   });
   lifecycle.onStop('database', database.close);

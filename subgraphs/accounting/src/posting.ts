@@ -1,11 +1,11 @@
 import { newId } from '@ates/shared-events/new-id';
 import type { Sql } from '@ates/service-kit/database';
-import { accountBalanceChangedV1, accountChargedV1, accountRewardedV1 } from '@ates/shared-events/accounting-events';
+import { accountBalanceChangedV1, accountChargedV1, accountReversedV1, accountRewardedV1 } from '@ates/shared-events/accounting-events';
 import type { AtesEvent } from '@ates/shared-events/catalog';
 import { cents, type Cents } from '@ates/shared-events/cents';
 import { newEvent } from '@ates/shared-events/event';
 import { COMPANY_ACCOUNT } from '../migrations/2026-11-20-accounting.ts';
-import { applyPostings, type AccountState, type Entry, type Posting } from './ledger.ts';
+import { applyPostings, sidesOf, type AccountState, type Entry, type Posting, type Reversible } from './ledger.ts';
 
 /** An entry that was posted to an employee's account, with what its listeners want to know. */
 export interface PostedEntry {
@@ -49,7 +49,7 @@ export async function post(
   const { entries, accountsAfter } = applyPostings(fresh, employees, company);
   const identified = entries.map((entry) => ({ ...entry, id: newId() }));
   const { posted, events, versions } = announce(fresh, identified, employees, postedAt);
-  const rows = { postings: fresh.map((posting) => ({ ...posting, ...sidesOf(posting, employees) })), entries: identified, accountsAfter, versions };
+  const rows = { postings: fresh.map((posting) => ({ ...posting, ...sidesOf(posting, employees.get(posting.employeeId) as LockedAccount, company) })), entries: identified, accountsAfter, versions };
   await insertPostings(sql, rows, postedAt);
   return { posted, events };
 }
@@ -99,10 +99,16 @@ export async function lockAccounts(sql: Sql, employeeIds: readonly string[], cau
   return { employees, company, posted: rows[0]?.posted ?? [] };
 }
 
-/** Which account a posting takes from and which it gives to. */
-function sidesOf(posting: Posting, employees: ReadonlyMap<string, LockedAccount>): { readonly from: string; readonly to: string } {
-  const employee = employees.get(posting.employeeId)?.id as string;
-  return posting.kind === 'FEE' ? { from: employee, to: COMPANY_ACCOUNT } : { from: COMPANY_ACCOUNT, to: employee };
+/** What was posted between employees and the company for these causes, by cause. */
+export async function postedFor(sql: Sql, causes: readonly string[]): Promise<Map<string, Reversible>> {
+  const rows = await sql<Omit<Reversible, 'amount'> & { readonly amount: string }>(
+    `select postings.id, cause, case to_account when '${COMPANY_ACCOUNT}' then 'EMPLOYEE' else 'COMPANY' end as payer, owner_id as "employeeId",
+       postings.amount, task_id as "taskId", description, entries.id as "entryId"
+     from postings join entries on posting_id = postings.id join accounts on accounts.id = account_id
+     where cause = any($1::text[]) and owner_id is not null`,
+    [causes],
+  );
+  return new Map(rows.map((row) => [row.cause, { ...row, amount: cents(row.amount) }]));
 }
 
 interface PostingRows {
@@ -114,9 +120,9 @@ interface PostingRows {
 
 const INSERT_POSTINGS = `
   with posted as (
-    insert into postings (id, kind, cause, from_account, to_account, amount, task_id, business_day, description, posted_at)
+    insert into postings (id, kind, cause, from_account, to_account, amount, task_id, business_day, description, reverses, reason, posted_at)
     select *, $10::timestamptz
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::date[], $9::text[])
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::date[], $9::text[], $23::uuid[], $24::text[])
   ), entered as (
     insert into entries (id, posting_id, side, account_id, number, amount, balance_after, business_day)
     select * from unnest($11::uuid[], $12::uuid[], $13::smallint[], $14::uuid[], $15::int[], $16::bigint[], $17::bigint[], $18::date[])
@@ -148,6 +154,8 @@ async function insertPostings(sql: Sql, { postings, entries, accountsAfter, vers
     accountsAfter.map(({ balance }) => balance),
     accountsAfter.map(({ entryCount }) => entryCount),
     accountsAfter.map(({ id }) => versions.get(id) ?? null),
+    postings.map(({ reversal }) => reversal?.postingId ?? null),
+    postings.map(({ reversal }) => reversal?.reason ?? null),
   ]);
 }
 
@@ -168,8 +176,13 @@ function announce(postings: readonly Posting[], entries: readonly IdentifiedEntr
     const { kind, description, taskId, businessDay, employeeId: ownerId, traceparent } = posting;
     posted.push({ id, accountId, ownerId, kind, amount, balanceAfter, description, taskId, businessDay, postedAt });
     const entry = { id, kind, amount, balanceAfter, description, taskId, businessDay, postedAt: postedAt.toISOString() };
-    const definition = kind === 'FEE' ? accountChargedV1 : accountRewardedV1;
-    events.push(newEvent(definition, accountId, { version: nextVersion(accountId), ownerId, entry }, { time: postedAt, traceparent }));
+    const occurrence = { time: postedAt, traceparent };
+    const state = { version: nextVersion(accountId), ownerId, entry };
+    if (posting.reversal === null) events.push(newEvent(kind === 'FEE' ? accountChargedV1 : accountRewardedV1, accountId, state, occurrence));
+    else {
+      const { postingId, reason, entryId } = posting.reversal;
+      events.push(newEvent(accountReversedV1, accountId, { ...state, reversedEntryId: entryId ?? (byPosting.get(postingId) as IdentifiedEntry).id, reason }, occurrence));
+    }
     lastOf.set(accountId, { ownerId, balance: balanceAfter, traceparent });
   }
   for (const [accountId, { ownerId, balance, traceparent }] of lastOf) {

@@ -4,8 +4,8 @@ import { isUserState, type PublishedAtesEvent } from '@ates/shared-events/catalo
 import { recordEvents } from '@ates/shared-events/outbox';
 import { isAssignable } from '@ates/shared-events/user-events';
 import { copyTasks, copyUsers } from './copies.ts';
-import { feeCause, feeFor, rewardCause, rewardFor, type Assignment, type Posting, type TaskLabel } from './ledger.ts';
-import { lockAccounts, openAccounts, post, type PostedEntry } from './posting.ts';
+import { feeCause, feeFor, reversalCause, reversalOf, rewardCause, rewardFor, type Posting, type Reversible, type TaskLabel } from './ledger.ts';
+import { lockAccounts, openAccounts, post, postedFor, type PostedEntry } from './posting.ts';
 import { knownTasks, setPrices } from './prices.ts';
 import type { Price, RandomBetween } from './pricing.ts';
 
@@ -14,7 +14,8 @@ export interface ReactionOptions {
   readonly random: RandomBetween;
 }
 
-type TaskMovement = Extract<PublishedAtesEvent, { dataschema: 'task.assigned.v1' | 'task.completed.v1' }>;
+type TaskWritten = Extract<PublishedAtesEvent, { dataschema: 'task.created.v2' | 'task.updated.v1' }>;
+type TaskMovement = Extract<PublishedAtesEvent, { dataschema: 'task.assigned.v1' | 'task.completed.v1' | 'task.deleted.v1' }>;
 
 /** What Accounting does about Users' events: keeps names, and opens an account for everybody who gets tasks. */
 export async function reactToUsers(sql: Sql, events: readonly PublishedAtesEvent[]): Promise<void> {
@@ -25,39 +26,80 @@ export async function reactToUsers(sql: Sql, events: readonly PublishedAtesEvent
 }
 
 /**
- * What Accounting does about Tasks' events: prices each task it hears of, charges the fee of every assignment and pays
- * the reward of every completion, in the order of the events.
+ * What Accounting does about Tasks' events: prices each task it hears of, charges the fee of every assignment, pays the reward of every
+ * completion and gives back the last fee of what is deleted, in the order of the events.
  * @returns the entries that were posted, for those who watch
  */
 export async function reactToTasks({ clock, random }: ReactionOptions, sql: Sql, events: readonly PublishedAtesEvent[]): Promise<PostedEntry[]> {
-  const created = events.filter((event) => event.dataschema === 'task.created.v2');
-  const movements = events.filter((event) => event.dataschema === 'task.assigned.v1' || event.dataschema === 'task.completed.v1');
-  if (created.length + movements.length === 0) return [];
+  const written = events.filter((event): event is TaskWritten => event.dataschema === 'task.created.v2' || event.dataschema === 'task.updated.v1');
+  const heardOf = events.filter((event): event is TaskWritten | TaskMovement => event.source === '/tasks' && event.type.startsWith('task.'));
+  if (heardOf.length === 0) return [];
   const at = clock();
-  const copies = created.map(({ subject, data }) => ({ id: subject, number: data.number, ticket: data.ticket, title: data.title }));
-  await copyTasks(sql, copies);
-  // Two questions that don't wait for each other: they leave in one packet.
-  const [known, accounts] = await Promise.all([
-    knownTasks(sql, [...new Set([...copies.map(({ id }) => id), ...movements.map(({ subject }) => subject)])]),
-    movements.length === 0 ? null : lockAccounts(sql, movements.map(({ data }) => data.assigneeId), movements.map(causeOf)),
+  await copyTasks(sql, written.map(({ subject, data }) => ({ id: subject, number: data.number, ticket: data.ticket, title: data.title })));
+  const movements = movementsOf(events);
+  const taken = movements.filter(({ reversed }) => reversed !== null).map(({ reversed }) => reversed as string);
+  // Questions that don't wait for each other: they leave in one packet.
+  const [known, accounts, posted] = await Promise.all([
+    knownTasks(sql, [...new Set(heardOf.map(({ subject }) => subject))]),
+    movements.length === 0 ? null : lockAccounts(sql, movements.map(({ employeeId }) => employeeId), movements.map(({ cause }) => cause)),
+    taken.length === 0 ? new Map<string, Reversible>() : postedFor(sql, taken),
   ]);
   const prices = new Map([...known].flatMap(([taskId, { price }]) => (price === undefined ? [] : [[taskId, price] as const])));
-  const heardOf = [...created, ...movements].map(({ subject, traceparent }) => ({ taskId: subject, traceparent }));
-  const priced = await setPrices(sql, heardOf, prices, { random, at });
-  const postings = movements.map((event) => postingFor(event, prices.get(event.subject) as Price, known.get(event.subject)?.label));
-  const { posted, events: postedEvents } = accounts === null ? { posted: [], events: [] } : await post(sql, postings, accounts, at);
+  const priced = await setPrices(sql, heardOf.map(({ subject, traceparent }) => ({ taskId: subject, traceparent })), prices, { random, at });
+  const postings = postingsFor(movements, { prices, labelOf: (taskId) => known.get(taskId)?.label, posted });
+  const { posted: entries, events: postedEvents } = accounts === null ? { posted: [], events: [] } : await post(sql, postings, accounts, at);
   await recordEvents(sql, [...priced, ...postedEvents]);
-  return posted;
+  return entries;
 }
 
-function causeOf(event: TaskMovement): string {
-  const cause = { taskId: event.subject, assignmentNumber: event.data.assignmentNumber };
-  return event.dataschema === 'task.assigned.v1' ? feeCause(cause) : rewardCause(cause);
+/** An event that moves money, with what it is posted for and whose account it is. */
+interface Movement {
+  readonly event: TaskMovement;
+  readonly employeeId: string;
+  readonly cause: string;
+  /** The cause of what it takes back, if it does. */
+  readonly reversed: string | null;
 }
 
-function postingFor(event: TaskMovement, price: Price, label: TaskLabel | undefined): Posting {
-  const { assignmentNumber, assigneeId, businessDay } = event.data;
-  const assignment: Assignment = { taskId: event.subject, assignmentNumber, employeeId: assigneeId, businessDay };
-  const posting = event.dataschema === 'task.assigned.v1' ? feeFor(assignment, price, label) : rewardFor(assignment, price, label);
-  return { ...posting, id: newId(), traceparent: event.traceparent };
+/** Assignments, completions, and deletions of tasks that somebody had. */
+function movementsOf(events: readonly PublishedAtesEvent[]): Movement[] {
+  return events.flatMap((event): Movement[] => {
+    if (event.dataschema === 'task.assigned.v1') return [{ event, employeeId: event.data.assigneeId, cause: feeCause(assignmentIn(event)), reversed: null }];
+    if (event.dataschema === 'task.completed.v1') return [{ event, employeeId: event.data.assigneeId, cause: rewardCause(assignmentIn(event)), reversed: null }];
+    if (event.dataschema !== 'task.deleted.v1' || event.data.assigneeId === null) return [];
+    const reversed = feeCause(assignmentIn(event));
+    return [{ event, employeeId: event.data.assigneeId, cause: reversalCause(reversed), reversed }];
+  });
+}
+
+function assignmentIn({ subject, data }: TaskMovement) {
+  return { taskId: subject, assignmentNumber: data.assignmentNumber };
+}
+
+interface Known {
+  readonly prices: ReadonlyMap<string, Price>;
+  readonly labelOf: (taskId: string) => TaskLabel | undefined;
+  /** What was posted before, by cause, of all that is taken back now. */
+  readonly posted: ReadonlyMap<string, Reversible>;
+}
+
+/** @throws Error when a fee is to be given back that was never charged: the events of a task come in order, so something is wrong */
+function postingsFor(movements: readonly Movement[], { prices, labelOf, posted }: Known): Posting[] {
+  const together = new Map<string, Posting>();
+  for (const { event, employeeId, cause, reversed } of movements) {
+    const { businessDay } = event.data;
+    const assignment = { ...assignmentIn(event), employeeId, businessDay };
+    const price = prices.get(event.subject) as Price;
+    const identity = { id: newId(), traceparent: event.traceparent };
+    if (reversed === null) {
+      const posting = event.dataschema === 'task.assigned.v1' ? feeFor(assignment, price, labelOf(event.subject)) : rewardFor(assignment, price, labelOf(event.subject));
+      together.set(cause, { ...posting, ...identity });
+      continue;
+    }
+    const charged = together.get(reversed);
+    const original = posted.get(reversed) ?? (charged === undefined ? undefined : { ...charged, entryId: null });
+    if (original === undefined) throw new Error(`${reversed} was never posted, so it can't be given back: look for the task's assignment among the parked events`);
+    together.set(cause, { ...reversalOf(original, { businessDay, reason: 'the task was deleted' }), ...identity });
+  }
+  return [...together.values()];
 }

@@ -1,9 +1,10 @@
 import type { EntryKind } from '@ates/shared-events/accounting-events';
 import { cents, type Cents } from '@ates/shared-events/cents';
-import { connectionOf, pageOf, type Connection, type Page, type PageArguments } from '@ates/service-kit/connection';
+import { connectionOf, pageOf, wholeNumber, type Connection, type Page, type PageArguments } from '@ates/service-kit/connection';
 import type { Database, Sql } from '@ates/service-kit/database';
 import { batchLoader, type Loader } from '@ates/service-kit/loader';
 import DataLoader from 'dataloader';
+import { COMPANY_ACCOUNT } from '../migrations/2026-11-20-accounting.ts';
 import { UNKNOWN_TASK, UNKNOWN_USER_NAME } from './copies.ts';
 import type { TaskLabel } from './ledger.ts';
 import { knownTasks } from './prices.ts';
@@ -112,7 +113,7 @@ async function readStatements(sql: Sql, requests: readonly StatementRequest[]): 
        ) as entry
        join postings as posting on posting.id = entry.posting_id
        order by entry.account_id, entry.number desc`,
-      [[...new Set(group.map(({ accountId }) => accountId))], day, page.after === null ? null : Number(page.after[0]), page.limit + 1],
+      [[...new Set(group.map(({ accountId }) => accountId))], day, page.after === null ? null : wholeNumber(page.after[0]), page.limit + 1],
     );
     const byAccount = Map.groupBy(rows, ({ accountId }) => accountId);
     for (const request of group) {
@@ -136,7 +137,8 @@ export async function listAccounts(sql: Sql, inTheRed: boolean | null, pageArgum
 /** Fees charged less rewards paid on a day, in cents. */
 export async function companyEarnings(sql: Sql, day: string): Promise<Cents> {
   const [row] = await sql<{ earned: string }>(
-    `select coalesce(sum(case kind when 'FEE' then amount when 'REWARD' then -amount end), 0)::text as earned from postings where business_day = $1`,
+    `select coalesce(sum(case '${COMPANY_ACCOUNT}'::uuid when to_account then amount when from_account then -amount end), 0)::text as earned
+     from postings where business_day = $1 and kind <> 'PAYOUT'`,
     [day],
   );
   return cents(row?.earned ?? '0');

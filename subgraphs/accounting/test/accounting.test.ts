@@ -46,7 +46,7 @@ describe('Accounting', () => {
     const data = { version: assignmentNumber + 2, assignmentNumber, assigneeId, businessDay: day, completedAt: OCCURRENCE.time.toISOString() };
     return newEvent(taskCompletedV1, taskId, data, OCCURRENCE);
   };
-  const postingsOf = (taskId: string) => accounting.sql<{ kind: string; amount: string; cause: string }>('select kind, amount, cause from postings where task_id = $1 order by id', [taskId]);
+  const postingsOf = (taskId: string) => accounting.sql<{ kind: string; amount: string; cause: string }>('select kind, postings.amount, cause from postings join entries on posting_id = postings.id where task_id = $1 and account_id = $2 order by number', [taskId, COMPANY]);
   const posted = (taskId: string, count: number) => eventually(async () => (await postingsOf(taskId)).length === count);
   const priceOf = async (taskId: string) => (await accounting.sql<{ fee: string; reward: string }>('select fee, reward from prices where task_id = $1', [taskId]))[0];
   const myAccount = async (token: string) => (await accounting.gql(`{ myAccount { id balance owner { id name } ${ENTRIES} } }`, {}, token)).data?.['myAccount'];

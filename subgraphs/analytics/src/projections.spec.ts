@@ -17,6 +17,16 @@ describe('the read model', () => {
     expect(days.get('2026-11-20')?.companyEarnings).toBe(12_50 - 31_00);
   });
 
+  test('the company loses what it gives back, and the audit log tells it', () => {
+    const { days, auditEntries } = project([stored('account.charged.v1'), stored('account.reversed.v1')]);
+    expect(days.get('2026-11-20')?.companyEarnings).toBe(12_50 - 15_00);
+    expect(auditEntries.map(({ kind }) => kind)).toEqual(['FEE', 'REVERSAL']);
+  });
+
+  test('a task is called as it was called last', () => {
+    expect(project([stored('task.created.v2'), stored('task.updated.v1')]).tasks.at(-1)).toMatchObject({ number: 17, title: 'Feed the old parrot' });
+  });
+
   test('every charge and reward is a line of the audit log with its employee', () => {
     const charged = stored('account.charged.v1');
     expect(project([charged]).auditEntries).toEqual([expect.objectContaining({ kind: 'FEE', amount: -12_50, employeeId: (charged.data as { ownerId: string }).ownerId })]);

@@ -8,7 +8,7 @@ export interface DayChange {
   readonly completed: number;
 }
 
-type PostedEvent = Extract<PublishedAtesEvent, { dataschema: 'account.charged.v1' | 'account.rewarded.v1' }>;
+type PostedEvent = Extract<PublishedAtesEvent, { dataschema: 'account.charged.v1' | 'account.rewarded.v1' | 'account.reversed.v1' }>;
 
 /** One line of the audit log. */
 export type AuditEntry = PostedEvent['data']['entry'] & { readonly employeeId: string };
@@ -43,17 +43,11 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
       completed: before.completed + (by.completed ?? 0),
     });
   };
-  const changes = {
-    days,
-    auditEntries: [] as AuditEntry[],
-    attempts: [] as SignInAttempt[],
-    tasks: [] as Changes['tasks'][number][],
-    rewards: [] as Changes['rewards'][number][],
-    completions: [] as Changes['completions'][number][],
-  };
+  const changes = { days, ...noRows() };
   for (const event of events) {
     switch (event.dataschema) {
       case 'task.created.v2':
+      case 'task.updated.v1':
         changes.tasks.push({ taskId: event.subject, number: event.data.number, ticket: event.data.ticket, title: event.data.title });
         break;
       case 'task.assigned.v1':
@@ -68,6 +62,7 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
         break;
       case 'account.charged.v1':
       case 'account.rewarded.v1':
+      case 'account.reversed.v1':
         // What an employee pays, the company earns.
         change(event.data.entry.businessDay, { companyEarnings: negateCents(event.data.entry.amount) });
         changes.auditEntries.push({ ...event.data.entry, employeeId: event.data.ownerId });
@@ -83,11 +78,24 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
       case 'user.reactivated.v1':
       case 'user.deleted.v1':
       case 'account.balance_changed.v1':
+      case 'task.deleted.v1':
+      case 'tasks.shuffled.v1':
       case 'tasks.day_ended.v1':
+      case 'day.close_requested.v1':
         break;
       default:
         event satisfies never;
     }
   }
   return changes;
+}
+
+function noRows() {
+  return {
+    auditEntries: [] as AuditEntry[],
+    attempts: [] as SignInAttempt[],
+    tasks: [] as Changes['tasks'][number][],
+    rewards: [] as Changes['rewards'][number][],
+    completions: [] as Changes['completions'][number][],
+  };
 }

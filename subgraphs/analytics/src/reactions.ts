@@ -67,7 +67,9 @@ async function countAttempts(sql: Sql, timeZone: string, attempts: Changes['atte
   );
 }
 
-async function addTaskFacts(sql: Sql, { tasks, rewards, completions }: Changes): Promise<void> {
+async function addTaskFacts(sql: Sql, { tasks: written, rewards, completions }: Changes): Promise<void> {
+  // One statement can't write a row twice: of several states of a task the last counts.
+  const tasks = [...new Map(written.map((task) => [task.taskId, task])).values()];
   if (tasks.length > 0) {
     await sql(
       `insert into task_copies (task_id, number, ticket, title) select * from unnest($1::uuid[], $2::int[], $3::text[], $4::text[])

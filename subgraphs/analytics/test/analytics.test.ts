@@ -72,6 +72,26 @@ describe('Analytics', () => {
     expect(await stats('2026-11-11')).toMatchObject({ companyEarnings: -1_850, assigned: 1, completed: 1 });
   });
 
+  test('a fee that is given back is no earning, and a task that is renamed has its new name, also within one batch', async () => {
+    const day = '2026-11-16';
+    const { taskId, tasks, accounting } = story(day);
+    const [created, assigned, completed] = tasks as [any, any, any];
+    const updated = { ...fixture('task.updated.v1'), id: uuidv7(), subject: taskId, data: { ...fixture('task.updated.v1').data, version: 4, title: 'Feed the cat' } };
+    const charged = accounting[1];
+    const entry = { ...charged.data.entry, id: uuidv7(), kind: 'REVERSAL', amount: 1_250, balanceAfter: 0 };
+    const reversed = { ...fixture('account.reversed.v1'), id: uuidv7(), subject: charged.subject, data: { ...charged.data, version: 3, entry, reversedEntryId: charged.data.entry.id, reason: 'a test' } };
+    for (const event of [...accounting, reversed, created, assigned, completed, updated]) await analytics.publish(event);
+    await eventually(async () => {
+      const { mostExpensiveTask, companyEarnings } = await stats(day);
+      return mostExpensiveTask?.task.title === 'Feed the cat' && companyEarnings === -3_100;
+    });
+    expect(await analytics.sql('select kind, amount::int from audit_entries where day = $1 order by amount', [day])).toEqual([
+      { kind: 'FEE', amount: -1_250 },
+      { kind: 'REVERSAL', amount: 1_250 },
+      { kind: 'REWARD', amount: 3_100 },
+    ]);
+  });
+
   test('an employee below zero is in the red from that day on, until they are not', async () => {
     const { accounting } = story('2026-11-12');
     const [priced, charged, rewarded] = accounting;

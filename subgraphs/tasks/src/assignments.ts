@@ -1,26 +1,35 @@
 import type { Sql } from '@ates/service-kit/database';
 import type { AtesEvent } from '@ates/shared-events/catalog';
 import { newEvent } from '@ates/shared-events/event';
-import { recordEvents } from '@ates/shared-events/outbox';
+import { RECORDING } from '@ates/shared-events/outbox';
 import { taskAssignedV1 } from '@ates/shared-events/task-events';
-import { assign, pickAssignee, type RandomIndex, type Stamp, type TaskState } from './task.ts';
+import { countForDay } from './business-day.ts';
+import { drawAssignees, type RandomIndex, type Stamp, type TaskState } from './task.ts';
 
 /** Which open tasks get a new assignee. */
 export type Assignable = 'EVERY_OPEN_TASK' | 'TASKS_WITHOUT_EMPLOYEE';
 
-interface OpenTask {
-  readonly id: string;
-  readonly version: number;
-  readonly assignment_number: number;
-  readonly assignee_id: string | null;
+const CONDITIONS: Readonly<Record<Assignable, string>> = {
+  EVERY_OPEN_TASK: `status = 'OPEN'`,
+  TASKS_WITHOUT_EMPLOYEE: `status = 'OPEN' and (assignee_id is null or assignee_id in (select user_id from user_copies where not assignable))`,
+};
+
+/** What a round of random assignments is made with. */
+export interface Round {
+  readonly stamp: Stamp;
+  readonly random: RandomIndex;
+  readonly traceparent: string;
+  /** The shuffle that it is, if it is one. */
+  readonly shuffleId?: string;
 }
 
-/** Shared by whoever makes a task, exclusive for whoever changes who the employees are. */
+/** Shared by whoever gives tasks to employees, exclusive for whoever changes who the employees are. */
 const EMPLOYEES_LOCK = 7_061_011;
 
 /**
  * Keeps employees as they are, or takes the right to change them, until the transaction ends: no task is made for want of
- * an employee while one arrives, to be found by neither. After the day gate, before any row lock.
+ * an employee while one arrives, to be found by neither; none is given to somebody who is leaving. After the day gate, before any
+ * row lock.
  */
 export async function holdEmployees(sql: Sql, how: 'AS_THEY_ARE' | 'TO_CHANGE_THEM'): Promise<void> {
   await sql(`select pg_advisory_xact_lock${how === 'AS_THEY_ARE' ? '_shared' : ''}($1)`, [EMPLOYEES_LOCK]);
@@ -32,54 +41,60 @@ export async function assignableEmployees(sql: Sql): Promise<string[]> {
   return rows.map(({ user_id }) => user_id);
 }
 
+/** One assignment's row, kept for ever. */
+export async function keepAssignment(sql: Sql, task: { readonly id: string; readonly assigneeId: string; readonly assignmentNumber: number }, { at, businessDay }: Stamp): Promise<void> {
+  await sql.later('insert into assignments (task_id, assignment_number, assignee_id, business_day, assigned_at) values ($1, $2, $3, $4, $5)', [
+    task.id,
+    task.assignmentNumber,
+    task.assigneeId,
+    businessDay,
+    at,
+  ]);
+}
+
 /**
- * Gives tasks random employees, in a few statements however many there are, with their events. The rows are locked in one
- * order, so two of these, or one and a completion, wait for each other and never deadlock.
- * @returns how many were assigned; 0 when there is no employee
+ * Tasks that are locked in one order, so that two of these, or one and a completion, wait for each other and never deadlock; a
+ * completion that was first is seen, and leaves its task out. Then rows, assignments and events of all of them.
  */
-export async function assignOpenTasks(
-  sql: Sql,
-  which: Assignable,
-  { stamp, random, traceparent }: { readonly stamp: Stamp; readonly random: RandomIndex; readonly traceparent: string },
-): Promise<number> {
+export const assignAll = (which: Assignable, isShuffle: boolean): string => `
+  with task as materialized (
+    select task_id, version, assignment_number, assignee_id from task_holders where ${CONDITIONS[which]} order by task_id limit $1 for update
+  ), assigned as materialized (
+    select task_id, version + 1 as version, assignment_number + 1 as assignment_number, assignee_id as previous_assignee_id, place,
+      ($2::uuid[])[($3::int[])[place] + 1] as assignee_id
+    from (select *, row_number() over (order by task_id) as place from task) as numbered
+  ), moved as (
+    update task_holders set assignee_id = assigned.assignee_id, assignment_number = assigned.assignment_number, version = assigned.version
+    from assigned where task_holders.task_id = assigned.task_id
+  ), kept as (
+    insert into assignments (task_id, assignment_number, assignee_id, business_day, assigned_at)
+    select task_id, assignment_number, assignee_id, $4, $5::timestamptz from assigned
+  ), event as materialized (
+    select uuidv7() as id, task_id as aggregate_id, version, '${taskAssignedV1.type}' as type, '${taskAssignedV1.dataschema}' as dataschema,
+      $5::timestamptz as occurred_at, $6::text as traceparent, place,
+      json_build_object('version', version, 'assignmentNumber', assignment_number, 'assigneeId', assignee_id, 'previousAssigneeId', previous_assignee_id,
+        'businessDay', $4::date, 'assignedAt', $7::text${isShuffle ? `, 'shuffleId', $8::uuid` : ''}) as data
+    from assigned
+  ), ${RECORDING}`;
+
+/**
+ * Gives open tasks random employees, with their events: two statements, however many tasks. A task that is made meanwhile has had
+ * its own draw and is not among them. To be called with the employees held.
+ * @returns how many were assigned, and among how many employees; none when there is no employee
+ */
+export async function assignOpenTasks(sql: Sql, which: Assignable, round: Round): Promise<{ readonly assigned: number; readonly employees: number }> {
+  const { stamp, random, traceparent, shuffleId } = round;
   const employeeIds = await assignableEmployees(sql);
-  if (employeeIds.length === 0) return 0;
-  const rows = await sql<OpenTask>(
-    `select id, version, assignment_number, assignee_id from tasks
-     where status = 'OPEN' ${which === 'EVERY_OPEN_TASK' ? '' : 'and (assignee_id is null or not exists (select from user_copies where user_id = assignee_id and assignable))'}
-     order by id for update`,
-  );
-  const assigned = rows.map((row) => {
-    const task: TaskState = { version: row.version, status: 'OPEN', assigneeId: row.assignee_id, assignmentNumber: row.assignment_number };
-    const assigneeId = pickAssignee(employeeIds, random) as string;
-    return { id: row.id, assigneeId, previousAssigneeId: row.assignee_id, after: assign(task, assigneeId) };
-  });
-  if (assigned.length === 0) return 0;
-  await sql(
-    `with assigned as (
-       select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[]) as assigned (id, assignee_id, assignment_number, version)
-     ), recorded as (
-       insert into assignments (task_id, assignment_number, assignee_id, business_day, assigned_at)
-       select id, assignment_number, assignee_id, $5, $6 from assigned
-     )
-     update tasks set assignee_id = assigned.assignee_id, assignment_number = assigned.assignment_number, version = assigned.version
-     from assigned where tasks.id = assigned.id`,
-    [
-      assigned.map(({ id }) => id),
-      assigned.map(({ assigneeId }) => assigneeId),
-      assigned.map(({ after }) => after.assignmentNumber),
-      assigned.map(({ after }) => after.version),
-      stamp.businessDay,
-      stamp.at,
-    ],
-  );
-  await recordEvents(
-    sql,
-    assigned.map(({ id, previousAssigneeId, assigneeId, after }) =>
-      assignedEvent({ id, previousAssigneeId, assigneeId, after }, stamp, traceparent),
-    ),
-  );
-  return assigned.length;
+  const [open] = employeeIds.length === 0 ? [] : await sql<{ count: number }>(`select count(*)::int as count from task_holders where ${CONDITIONS[which]}`);
+  if (open === undefined || open.count === 0) return { assigned: 0, employees: employeeIds.length };
+  const draws = drawAssignees(open.count, employeeIds.length, random);
+  const parameters = [open.count, employeeIds, draws, stamp.businessDay, stamp.at, traceparent, stamp.at.toISOString(), ...(shuffleId === undefined ? [] : [shuffleId])];
+  // Sorts of all open tasks stay in memory.
+  await sql.later(`set local work_mem = '64MB'`);
+  const [recorded] = await sql<{ events: number }>(assignAll(which, shuffleId !== undefined), parameters);
+  const assigned = recorded?.events ?? 0;
+  await countForDay(sql, stamp.businessDay, { assignments: assigned });
+  return { assigned, employees: employeeIds.length };
 }
 
 /** The event of one assignment. */

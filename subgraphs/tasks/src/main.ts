@@ -14,14 +14,12 @@ import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
-import { Migration20261120Tasks } from '../migrations/2026-11-20-tasks.ts';
-import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
+import { MIGRATIONS } from '../migrations/all.ts';
 import { startDayRobot } from './day-robot.ts';
 import { readTasksConfig } from './config.ts';
+import { createLiveTasks } from './live-tasks.ts';
 import { reactToAccounting, reactToUsers } from './reactions.ts';
 import { tasksContext, tasksResolvers } from './resolvers.ts';
-import { createTaskCommands } from './task-commands.ts';
-import { TaskEntity } from './task.entity.ts';
 
 const config = readTasksConfig();
 const logger = createLogger('tasks', config.LOG_LEVEL);
@@ -34,14 +32,16 @@ runService(logger, async (lifecycle) => {
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
-    entities: [TaskEntity],
-    migrations: [Migration20261120Tasks, Migration20261121Pipe],
+    entities: [],
+    migrations: MIGRATIONS,
     logger,
   });
   lifecycle.onStop('database', database.close);
   health.add('database', database.check);
 
-  const rules = { timeZone, clock, random: (limit: number) => randomInt(limit) };
+  // node:crypto draws from the system's secure source, without the bias of a remainder.
+  const rules = { timeZone, clock, random: (limit: number) => randomInt(limit), logger };
+  const live = createLiveTasks(logger);
   const dayRobot = await startDayRobot({ database, timeZone, clock, logger });
   lifecycle.onStop('day robot', dayRobot.stop);
 
@@ -55,7 +55,7 @@ runService(logger, async (lifecycle) => {
     host: config.HOST,
     port: config.PORT,
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
-    resolvers: tasksResolvers(database, createTaskCommands({ database, ...rules })),
+    resolvers: tasksResolvers({ database, ...rules, live }),
     gatewaySecret: config.GATEWAY_SECRET,
     authenticator: createAuthenticator({ ...tokenTrust(config), revocations, logger }),
     createContext: (viewer) => tasksContext(database, viewer),
@@ -66,6 +66,7 @@ runService(logger, async (lifecycle) => {
   const nats = await connecting;
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
+  live.connect(nats);
   const limits = { maxAgeMs: config.OUTBOX_MAX_AGE_MS, keepDays: config.OUTBOX_KEEP_DAYS };
   const relay = startRelay({ producer: 'tasks', databaseUrl: config.DATABASE_URL, nats, logger, ...limits });
   lifecycle.onStop('outbox relay', relay.stop);
@@ -73,7 +74,8 @@ runService(logger, async (lifecycle) => {
 
   const pipe = { service: 'tasks', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction };
   const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(rules, sql, events) });
-  const accounting = startConsumer({ ...pipe, producer: 'accounting', about: 'task', react: (events, sql) => reactToAccounting(sql, events) });
+  const lookAfter = (mayEnd: boolean) => (mayEnd ? dayRobot.look : undefined);
+  const accounting = startConsumer({ ...pipe, producer: 'accounting', about: ['task', 'day'], react: async (events, sql) => lookAfter(await reactToAccounting(rules, sql, events)) });
   const consumers = { users, accounting };
   registerPipe(metrics, { relay, consumers });
   for (const [name, consumer] of Object.entries(consumers)) {

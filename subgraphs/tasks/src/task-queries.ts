@@ -1,47 +1,70 @@
-import type { FilterQuery } from '@mikro-orm/core';
+import { connectionOf, pageOf, wholeNumber, type Connection, type PageArguments } from '@ates/service-kit/connection';
 import type { Database, Sql } from '@ates/service-kit/database';
-import { connectionOf, pageOf, type Connection, type PageArguments } from '@ates/service-kit/connection';
 import { batchLoader, type Loader } from '@ates/service-kit/loader';
-import { isId } from '@ates/service-kit/identifiers';
 import type { TaskStatus } from '@ates/shared-events/task-events';
-import { TaskEntity, type TaskRow } from './task.entity.ts';
+import type { TaskState, TaskText } from './task.ts';
 
-export interface TaskFilter {
-  readonly status?: TaskStatus | null;
-  readonly assigneeId?: string | null;
-  readonly creatorId?: string | null;
+/** A task as it is stored. */
+export interface TaskRow extends TaskState, TaskText {
+  readonly id: string;
+  readonly number: number;
+  /** Counts the changes of what is written about it, from 1. */
+  readonly textVersion: number;
+  readonly status: TaskStatus;
+  readonly creatorId: string;
+  readonly createdAt: Date;
+  readonly completedAt: Date | null;
+  /** In cents, copied from Accounting; null until it has set them. */
+  readonly fee: number | null;
+  readonly reward: number | null;
 }
 
-/** A task's row in the entity's shape, for statements on the ways that are walked most. */
-const TASK_COLUMNS = `id, version, number, ticket, title, description, status, assignee_id as "assigneeId", assignment_number as "assignmentNumber",
-  creator_id as "creatorId", created_at as "createdAt", completed_at as "completedAt", completed_business_day as "completedBusinessDay",
-  fee::int4 as fee, reward::int4 as reward`;
+/** The columns of a `TaskRow`, of `TASKS`. */
+export const TASK_COLUMNS = `id, version, number, ticket, title, description, text_version as "textVersion", tasks.status,
+  assignee_id as "assigneeId", assignment_number as "assignmentNumber", creator_id as "creatorId", tasks.created_at as "createdAt",
+  completed_at as "completedAt", fee::int4 as fee, reward::int4 as reward`;
+export const TASKS = 'tasks join task_holders on task_id = id';
+
+/** One time that a task was assigned. */
+export interface AssignmentRow {
+  readonly assignmentNumber: number;
+  readonly assigneeId: string;
+  readonly businessDay: string;
+  readonly assignedAt: Date;
+}
 
 /** The task, locked until the transaction ends; null when there is none. */
-export async function lockTask(sql: Sql, id: string): Promise<(TaskRow & { readonly assigneeId: string | null }) | null> {
-  const [task] = await sql<TaskRow & { readonly assigneeId: string | null }>(`select ${TASK_COLUMNS} from tasks where id = $1 for update`, [id]);
+export async function lockTask(sql: Sql, id: string): Promise<TaskRow | null> {
+  // Apart: what is read after the wait for the lock is what whoever held it has left, in both tables.
+  await sql.later('select from task_holders where task_id = $1 for update', [id]);
+  const [task] = await sql<TaskRow>(`select ${TASK_COLUMNS} from ${TASKS} where id = $1`, [id]);
   return task ?? null;
+}
+
+/** The task as it is now. @throws Error when there is none: ask for ids that were given out */
+export async function taskById(sql: Sql, id: string): Promise<TaskRow> {
+  const [task] = await sql<TaskRow>(`select ${TASK_COLUMNS} from ${TASKS} where id = $1`, [id]);
+  if (task === undefined) throw new Error(`Task ${id} is gone`);
+  return task;
+}
+
+/** A page of the times that a task was assigned, the latest first. */
+export async function listAssignments(sql: Sql, taskId: string, pageArguments: PageArguments): Promise<Connection<AssignmentRow>> {
+  const page = pageOf(pageArguments);
+  const before = page.after === null ? null : wholeNumber(page.after[0]);
+  const rows = await sql<AssignmentRow>(
+    `select assignment_number as "assignmentNumber", assignee_id as "assigneeId", business_day as "businessDay", assigned_at as "assignedAt"
+     from assignments where task_id = $1 and ($2::int is null or assignment_number < $2) order by assignment_number desc limit $3`,
+    [taskId, before, page.limit + 1],
+  );
+  return connectionOf(rows, page, ({ assignmentNumber }) => [String(assignmentNumber)]);
 }
 
 /** Tasks by id, one statement for all that an operation asks for at once. */
 export function taskLoader(database: Database): Loader<string, TaskRow | null> {
   return batchLoader(
-    (ids) => database.sql<TaskRow>(`select ${TASK_COLUMNS} from tasks where id = any($1::uuid[])`, [ids]),
+    (ids) => database.sql<TaskRow>(`select ${TASK_COLUMNS} from ${TASKS} where id = any($1::uuid[])`, [ids]),
     ({ id }) => id,
     (task) => task ?? null,
   );
-}
-
-/** A page of tasks, newest first; deleted ones only where the filter asks for them. */
-export async function listTasks(database: Database, filter: TaskFilter, pageArguments: PageArguments): Promise<Connection<TaskRow>> {
-  const page = pageOf(pageArguments);
-  if ([filter.assigneeId, filter.creatorId].some((id) => id != null && !isId(id))) return connectionOf<TaskRow>([], page, () => []);
-  const where: FilterQuery<TaskRow> = {
-    status: filter.status ?? { $in: ['OPEN', 'DONE'] },
-    ...(filter.assigneeId != null && { assigneeId: filter.assigneeId }),
-    ...(filter.creatorId != null && { creatorId: filter.creatorId }),
-    ...(page.after !== null && { number: { $lt: Number(page.after[0]) } }),
-  };
-  const rows = await database.fork().find(TaskEntity, where, { orderBy: { number: 'desc' }, limit: page.limit + 1 });
-  return connectionOf(rows, page, ({ number }) => [String(number)]);
 }

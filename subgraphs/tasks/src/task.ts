@@ -29,7 +29,10 @@ export const TITLE_MAX_LENGTH = 200;
 export const TICKET_MAX_LENGTH = 40;
 export const DESCRIPTION_MAX_LENGTH = 10_000;
 
-const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
+/** What shows as nothing and what turns the writing around it; joiners stay, scripts and pictures are made with them. */
+const UNSEEN_CHARACTERS = /[\p{Cc}\u00ad\u200b\u2060\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const LINE_ENDS = /\r\n?|[\u0085\u2028\u2029]/g;
+const KEPT_CONTROLS = new Set(['\n', '\t']);
 
 /**
  * Cleans a task's texts; an old-style title `[POPUG-12] Feed the parrot` is split into ticket and title.
@@ -50,6 +53,11 @@ export function pickAssignee(employeeIds: readonly string[], random: RandomIndex
   return employeeIds.length === 0 ? null : (employeeIds[random(employeeIds.length)] ?? null);
 }
 
+/** A random employee for each of `tasks` tasks, all equally likely, by their places from 0 to `employees` − 1. */
+export function drawAssignees(tasks: number, employees: number, random: RandomIndex): number[] {
+  return Array.from({ length: tasks }, () => random(employees));
+}
+
 /** The task after its next assignment, whoever had it before. */
 export function assign(task: TaskState, assigneeId: string): TaskState {
   if (task.status !== 'OPEN') throw notOpen(task);
@@ -66,12 +74,44 @@ export function complete(task: TaskState, byUserId: string): TaskState {
   return { ...task, version: task.version + 1, status: 'DONE' };
 }
 
+/**
+ * The task after a change of what is written about it.
+ * @throws DomainError CONFLICT when it is deleted
+ */
+export function update(task: TaskState): TaskState {
+  if (task.status === 'DELETED') throw new DomainError('CONFLICT', 'The task is DELETED: nothing about it can be changed any more');
+  return { ...task, version: task.version + 1 };
+}
+
+/**
+ * The task after somebody has deleted it; who has it keeps it, and gets the fee back.
+ * @throws DomainError CONFLICT when it is not open any more
+ */
+export function remove(task: TaskState): TaskState {
+  if (task.status !== 'OPEN') throw notOpen(task);
+  return { ...task, version: task.version + 1, status: 'DELETED' };
+}
+
+/**
+ * Sees that what somebody is about to change is what they have seen.
+ * @throws DomainError CONFLICT when it was written anew since
+ */
+export function requireVersion(textVersion: number, expected: number | null | undefined): void {
+  if (expected === null || expected === undefined || expected === textVersion) return;
+  throw new DomainError('CONFLICT', `You have seen version ${expected} of the task, it is at version ${textVersion} now: reload it and try again`, { version: textVersion });
+}
+
 function notOpen({ status }: TaskState): DomainError {
   return new DomainError('CONFLICT', `The task is ${status}, not OPEN: reload it`);
 }
 
 function clean(text: string): string {
-  return text.normalize('NFC').replace(CONTROL_CHARACTERS, '').trim();
+  return text
+    .toWellFormed()
+    .normalize('NFC')
+    .replace(LINE_ENDS, '\n')
+    .replace(UNSEEN_CHARACTERS, (character) => (KEPT_CONTROLS.has(character) ? character : ''))
+    .trim();
 }
 
 function badInput(field: string, rule: string): DomainError {

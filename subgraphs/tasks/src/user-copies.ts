@@ -5,16 +5,29 @@ import { isAssignable, type Role, type UserStatus } from '@ates/shared-events/us
 /** A user's name here is this until their first event has come. */
 const NOT_YET_KNOWN = 'a popug not known here yet';
 
-/** Keeps what Tasks needs of a user, from the user's whole state in an event. */
-export async function copyUser(
-  sql: Sql,
-  user: { readonly id: string; readonly name: string; readonly roles: readonly Role[]; readonly status: UserStatus },
-): Promise<void> {
-  await sql(
-    `insert into user_copies (user_id, name, assignable) values ($1, $2, $3)
-     on conflict (user_id) do update set name = excluded.name, assignable = excluded.assignable`,
-    [user.id, user.name, isAssignable(user)],
+export interface UserState {
+  readonly id: string;
+  readonly name: string;
+  readonly roles: readonly Role[];
+  readonly status: UserStatus;
+}
+
+/**
+ * Keeps what Tasks needs of users, from their whole states in events; of several states of one user the last counts.
+ * @returns whether somebody began or ceased to be one who gets tasks
+ */
+export async function copyUsers(sql: Sql, users: readonly UserState[]): Promise<boolean> {
+  const latest = [...new Map(users.map((user) => [user.id, user])).values()];
+  const [row] = await sql<{ changed: boolean }>(
+    `with copied as (
+       insert into user_copies (user_id, name, assignable) select * from unnest($1::uuid[], $2::text[], $3::boolean[])
+       on conflict (user_id) do update set name = excluded.name, assignable = excluded.assignable
+       returning new.assignable <> coalesce(old.assignable, false) as changed
+     )
+     select coalesce(bool_or(changed), false) as changed from copied`,
+    [latest.map(({ id }) => id), latest.map(({ name }) => name), latest.map(isAssignable)],
   );
+  return row?.changed === true;
 }
 
 /** Names of users by id, one statement for all that an operation asks for at once. */

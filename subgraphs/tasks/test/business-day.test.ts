@@ -1,34 +1,29 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { openDatabase, type Database } from '@ates/service-kit/database';
-import { createLogger } from '@ates/service-kit/logger';
-import { createTestDatabase, type TestDatabase } from '../../../scripts/test-service.ts';
-import { Migration20261120Tasks } from '../migrations/2026-11-20-tasks.ts';
-import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
-import { endElapsedDays, extendRegister, stampBusinessDay } from '../src/business-day.ts';
-import { createTaskCommands } from '../src/task-commands.ts';
-import { TaskEntity } from '../src/task.entity.ts';
+import { eventually } from '../../../scripts/test-service.ts';
+import { endEarly, endElapsedDays, extendRegister, stampBusinessDay } from '../src/business-day.ts';
+import { shuffleTasks } from '../src/shuffle.ts';
+import { completeTask, createTask } from '../src/task-commands.ts';
+import { deleteTask } from '../src/task-edits.ts';
+import { openMarketDatabase, type MarketDatabase } from './market-database.ts';
 
+const ANN = '01a1f8f1-0000-7000-8000-000000000001';
+const HOUR_MS = 3_600_000;
 const at = (moment: string): Date => new Date(moment);
 
 describe('the business day', () => {
-  let testDatabase: TestDatabase;
-  let database: Database;
+  let market: MarketDatabase;
+  let database: MarketDatabase['database'];
   beforeAll(async () => {
-    testDatabase = await createTestDatabase('tasks');
-    database = await openDatabase({ url: testDatabase.url, ownerUrl: testDatabase.ownerUrl, entities: [TaskEntity], migrations: [Migration20261120Tasks, Migration20261121Pipe], logger: createLogger('test', 'silent') });
+    market = await openMarketDatabase();
+    ({ database } = market);
   });
-  afterEach(async () => {
-    for (const table of ['business_days', 'assignments', 'tasks', 'outbox', 'user_copies']) await database.sql(`delete from ${table}`);
-  });
-  afterAll(async () => {
-    await database?.close();
-    await testDatabase?.drop();
-  });
+  afterEach(() => market.clear());
+  afterAll(() => market?.close());
 
   const stamp = (moment: string, timeZone = 'UTC') => database.transaction((_em, sql) => stampBusinessDay(sql, timeZone, at(moment)));
   const end = (moment: string, timeZone = 'UTC') => endElapsedDays(database, timeZone, () => at(moment));
   const days = () => database.sql<{ day: string; starts_at: Date; ends_at: Date; ended: boolean }>('select day::text, starts_at, ends_at, ended_at is not null as ended from business_days order by day');
-  const markers = async () => (await database.sql<{ data: { businessDay: string } }>(`select data from outbox where type = 'tasks.day_ended' order by seq`)).map(({ data }) => data);
+  const markers = async () => (await database.sql<{ data: any }>(`select data from outbox where type = 'tasks.day_ended' order by seq`)).map(({ data }) => data);
 
   test.each([
     ['UTC', '2026-11-20T23:59:59Z', '2026-11-20'],
@@ -39,48 +34,102 @@ describe('the business day', () => {
   });
 
   test('that is over is ended once, with a marker that counts what it holds', async () => {
-    await database.sql(`insert into user_copies values ('01a1f8f1-0000-7000-8000-000000000001', 'Ann', true)`);
-    const commands = createTaskCommands({ database, timeZone: 'UTC', clock: () => at('2026-11-20T12:00:00Z'), random: () => 0 });
-    const ann = '01a1f8f1-0000-7000-8000-000000000001';
-    const [first] = [await commands.createTask(ann, { title: 'One', description: '' }), await commands.createTask(ann, { title: 'Two', description: '' })];
-    await commands.assignTasks(ann);
-    const last = await database.sql<{ number: number }>('select max(number) as number from tasks');
-    await commands.completeTask(ann, (first as { id: string }).id);
+    await market.employees(ANN);
+    const options = { database, timeZone: 'UTC', clock: () => at('2026-11-20T12:00:00Z'), random: () => 0 };
+    const first = await createTask(options, ANN, { title: 'One', description: '' });
+    const second = await createTask(options, ANN, { title: 'Two', description: '' });
+    await shuffleTasks(options, ANN);
+    await completeTask(options, ANN, first.id);
+    await deleteTask(options, ANN, second.id);
     expect(await end('2026-11-20T23:59:59Z')).toEqual([]);
     const ended = await Promise.all(Array.from({ length: 10 }, () => end('2026-11-21T00:00:00Z')));
     expect(ended.flat()).toEqual(['2026-11-20']);
-    expect(await markers()).toEqual([{ version: 1, businessDay: '2026-11-20', endedAt: '2026-11-21T00:00:00.000Z', lastTaskNumber: last[0]?.number, assignments: 4, completions: 1 }]);
+    expect(await markers()).toEqual([{ version: 1, businessDay: '2026-11-20', endedAt: '2026-11-21T00:00:00.000Z', lastTaskNumber: second.number, assignments: 4, completions: 1, deletions: 1 }]);
   });
 
-  test('that has ended early gives way to the earliest day still open', async () => {
+  test('that no number was given on tells the last number before it', async () => {
+    const task = await createTask({ database, timeZone: 'UTC', clock: () => at('2026-11-20T12:00:00Z'), random: () => 0 }, ANN, { title: 'One', description: '' });
+    await end('2026-11-22T00:00:00Z');
+    expect((await markers()).map(({ businessDay, lastTaskNumber, assignments }) => ({ businessDay, lastTaskNumber, assignments }))).toEqual([
+      { businessDay: '2026-11-20', lastTaskNumber: task.number, assignments: 0 },
+      { businessDay: '2026-11-21', lastTaskNumber: task.number, assignments: 0 },
+    ]);
+  });
+
+  test('ends early when it is asked to, and gives way to the earliest day still open', async () => {
     await stamp('2026-11-20T12:00:00Z');
-    await database.sql(`update business_days set ended_at = now() where day = '2026-11-20'`);
+    expect(await endEarly(database.sql, '2026-11-20', 'UTC', at('2026-11-20T12:30:00Z'))).toBe(true);
+    expect(await stamp('2026-11-20T12:30:00Z')).toBe('2026-11-21');
+    expect(await end('2026-11-20T12:30:00Z')).toEqual(['2026-11-20']);
     expect(await stamp('2026-11-20T13:00:00Z')).toBe('2026-11-21');
+    expect(await end('2026-11-21T00:00:00Z')).toEqual([]);
+    expect(await end('2026-11-22T00:00:00Z')).toEqual(['2026-11-21']);
   });
 
-  test('ends one by one, in order, after the service was down for several', async () => {
-    await stamp('2026-11-17T12:00:00Z');
-    expect(await end('2026-11-20T00:30:00Z')).toEqual(['2026-11-17', '2026-11-18', '2026-11-19']);
-    expect((await markers()).map(({ businessDay }) => businessDay)).toEqual(['2026-11-17', '2026-11-18', '2026-11-19']);
+  test('ends early once, and never before it has begun', async () => {
+    await stamp('2026-11-20T12:00:00Z');
+    const now = at('2026-11-20T12:30:00Z');
+    expect(await endEarly(database.sql, '2026-11-21', 'UTC', now)).toBe(false);
+    expect(await endEarly(database.sql, '2026-11-20', 'UTC', now)).toBe(true);
+    await end('2026-11-20T12:30:00Z');
+    expect(await endEarly(database.sql, '2026-11-20', 'UTC', now)).toBe(false);
+    expect(await markers()).toHaveLength(1);
+  });
+
+  test('that is being ended waits for what was begun on it; what begins after midnight waits for nothing', async () => {
+    await stamp('2026-11-20T12:00:00Z');
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { promise: passed, resolve: passes } = Promise.withResolvers<void>();
+    const late = database.transaction(async (_em, sql) => {
+      expect(await stampBusinessDay(sql, 'UTC', at('2026-11-20T23:59:59Z'))).toBe('2026-11-20');
+      passes();
+      await released;
+    });
+    await passed;
+    const ended = end('2026-11-21T00:00:00Z');
+    await eventually(async () => (await database.sql('select from pg_locks join pg_stat_activity using (pid) where not granted and datname = current_database()')).length === 1);
+    expect(await stamp('2026-11-21T00:00:00Z')).toBe('2026-11-21');
+    expect(await markers()).toEqual([]);
+    release();
+    await late;
+    expect(await ended).toEqual(['2026-11-20']);
+  });
+
+  test('ends one by one, in order, after the service was down for several: each has its marker, also when nothing happened', async () => {
+    await stamp('2026-11-10T12:00:00Z');
+    const missed = Array.from({ length: 10 }, (_, index) => `2026-11-${index + 10}`);
+    expect(await end('2026-11-20T00:30:00Z')).toEqual(missed);
+    expect((await markers()).map(({ businessDay }) => businessDay)).toEqual(missed);
   });
 
   test.each([
-    ['America/Santiago', '2026-09-05T12:00:00Z', '2026-09-06'],
-    ['Asia/Beirut', '2026-03-28T12:00:00Z', '2026-03-29'],
-    ['Africa/Cairo', '2026-04-23T12:00:00Z', '2026-04-24'],
-    ['America/Havana', '2026-10-31T12:00:00Z', '2026-11-01'],
-  ])('in %s begins where the day before ends, also where daylight saving moves its midnight', async (timeZone, moment, moved) => {
+    ['America/Santiago', '2026-09-05T12:00:00Z', '2026-09-06', 23],
+    ['America/Santiago', '2027-04-02T12:00:00Z', '2027-04-03', 25],
+    ['Asia/Beirut', '2026-03-28T12:00:00Z', '2026-03-29', 23],
+    ['Asia/Beirut', '2026-10-23T12:00:00Z', '2026-10-24', 25],
+    ['Africa/Cairo', '2026-04-23T12:00:00Z', '2026-04-24', 23],
+    ['Africa/Cairo', '2026-10-28T12:00:00Z', '2026-10-29', 25],
+    ['America/Havana', '2026-10-31T12:00:00Z', '2026-11-01', 25],
+  ])('in %s is as long as daylight saving makes it, begins where the day before ends, and is what the calendar says all through (%s)', async (timeZone, moment, moved, hours) => {
     await extendRegister(database.sql, timeZone, at(moment));
     const register = await days();
-    expect(register.map(({ day }) => day)).toContain(moved);
     for (const [index, { starts_at: startsAt }] of register.entries()) if (index > 0) expect(startsAt).toEqual(register[index - 1]?.ends_at);
     const change = register.find(({ day }) => day === moved);
-    expect(await stamp(change?.starts_at.toISOString() ?? '', timeZone)).toBe(moved);
+    if (change === undefined) throw new Error(`${moved} is not in the register`);
+    expect((change.ends_at.getTime() - change.starts_at.getTime()) / HOUR_MS).toBe(hours);
+    const calendar = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' });
+    for (let now = change.starts_at.getTime() - 2 * HOUR_MS; now < change.ends_at.getTime() + 2 * HOUR_MS; now += HOUR_MS / 4) {
+      expect(await stamp(new Date(now).toISOString(), timeZone)).toBe(calendar.format(now));
+    }
   });
 
-  test('that no calendar of the zone has is passed over', async () => {
-    await extendRegister(database.sql, 'Pacific/Apia', at('2011-12-29T22:00:00Z'));
+  test('that no calendar of the zone has is passed over: nothing is stamped with it, it has no marker', async () => {
+    const timeZone = 'Pacific/Apia';
+    await extendRegister(database.sql, timeZone, at('2011-12-29T22:00:00Z'));
     expect((await days()).map(({ day }) => day)).toEqual(['2011-12-29', '2011-12-31']);
+    expect(await stamp('2011-12-30T09:59:59Z', timeZone)).toBe('2011-12-29');
+    expect(await stamp('2011-12-30T10:00:00Z', timeZone)).toBe('2011-12-31');
+    expect(await end('2012-01-02T08:00:00Z', timeZone)).toEqual(['2011-12-29', '2011-12-31', '2012-01-01']);
   });
 
   test('has nothing stamped with it after its marker, whatever was in flight at midnight', async () => {
@@ -89,13 +138,13 @@ describe('the business day', () => {
     let stamped = 0;
     let goOn = true;
     const stampers = Array.from({ length: 6 }, async (_, stamper) => {
-      const commands = createTaskCommands({ database, timeZone: 'UTC', clock: () => before, random: () => 0 });
+      const options = { database, timeZone: 'UTC', clock: () => before, random: () => 0 };
       while (goOn) {
-        await commands.createTask('01a1f8f1-0000-7000-8000-000000000001', { title: `Task of ${stamper}`, description: '' });
+        await createTask(options, ANN, { title: `Task of ${stamper}`, description: '' });
         stamped += 1;
       }
     });
-    await database.sql(`insert into user_copies values ('01a1f8f1-0000-7000-8000-000000000001', 'Ann', true)`);
+    await market.employees(ANN);
     const ender = (async () => {
       while (stamped < 60) await new Promise((resolve) => setTimeout(resolve, 5));
       await end('2026-11-21T00:00:00Z');

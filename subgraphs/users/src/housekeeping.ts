@@ -1,5 +1,6 @@
 import { scheduleJob } from 'node-schedule';
 import type { Database } from '@ates/service-kit/database';
+import { forgetOldKeys } from '@ates/service-kit/idempotency';
 import type { Logger } from '@ates/service-kit/logger';
 import { rotateOldKeys, type SigningKeys } from './keys.ts';
 import { forgetRevocations } from './revocations.ts';
@@ -26,6 +27,7 @@ export function startHousekeeping({ database, keys, keyRotationDays, clock, logg
       if (kid !== null) logger.info({ kid }, 'a new signing key was made; it signs after 15 minutes');
       await forgetSessions(database.sql, clock());
       await forgetRevocations(database.sql);
+      await forgetOldKeys(database.sql);
     } catch (error) {
       logger.error({ err: error }, 'the hourly work failed, the next hour tries again');
     }

@@ -12,9 +12,7 @@ import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
-import { Migration20261120Users } from '../migrations/2026-11-20-users.ts';
-import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
-import { Migration20261121SignIn } from '../migrations/2026-11-21-sign-in.ts';
+import { MIGRATIONS } from '../migrations/all.ts';
 import { identityProviderOf, readUsersConfig } from './config.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { openSigningKeys } from './keys.ts';
@@ -41,7 +39,7 @@ runService(logger, async (lifecycle) => {
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [UserEntity],
-    migrations: [Migration20261120Users, Migration20261121Pipe, Migration20261121SignIn],
+    migrations: MIGRATIONS,
     logger,
   });
   lifecycle.onStop('database', database.close);

@@ -130,6 +130,34 @@ describe('the whole path through the gateway', () => {
     expect(priced.reward).toBeLessThanOrEqual(40_00);
   }, 60_000);
 
+  test('a task that is edited and deleted is so live for its assignee, and its fee comes back', async () => {
+    const { task, assignee } = await createTask('manager', { title: 'Teach it to swear' });
+    const charged = await until('the fee is charged', 10_000, async () => {
+      const account = await lastEntry(assignee);
+      return account.entries.edges[0]?.node.task?.id === task.id && account;
+    });
+    const openBefore = await openSubscriptions(stack);
+    const balances = await watch(assignee);
+    const changes: any[] = [];
+    const client = createClient({ url: stack.wsUrl, webSocketImpl: WebSocket, connectionParams: { authorization: `Bearer ${as(assignee)}` }, retryAttempts: 0 });
+    clients.push(client);
+    client.subscribe<any>(
+      { query: 'subscription { myTasksChanged { kind task { id title status fee creator { email } } } }' },
+      { next: ({ data, errors }) => void changes.push(data?.myTasksChanged ?? errors), error: (error) => void changes.push(error), complete: () => {} },
+    );
+    await until('both subscriptions are open', 5_000, async () => (await openSubscriptions(stack)) >= openBefore + 2);
+    await until('changes are heard', 10_000, async () => {
+      await ask('manager', 'mutation ($id: ID!, $input: UpdateTaskInput!) { updateTask(id: $id, input: $input) { version } }', { id: task.id, input: { title: 'Teach it to sing', description: crypto.randomUUID() } });
+      return changes.length > 0;
+    });
+    expect(changes[0]).toEqual({ kind: 'UPDATED', task: { id: task.id, title: 'Teach it to sing', status: 'OPEN', fee: -charged.entries.edges[0].node.amount, creator: { email: null } } });
+    await ask('manager', 'mutation ($id: ID!) { deleteTask(id: $id) { status } }', { id: task.id });
+    await until('the deletion arrives live', 10_000, () => changes.at(-1).kind === 'DELETED');
+    const refund = await until('so does the fee', 10_000, () => balances.events.find(({ entry }) => entry.kind === 'REVERSAL'));
+    expect(refund.balance).toBe(charged.balance - charged.entries.edges[0].node.amount);
+    expect(refund.entry.description).toMatch(/^Reversal of Fee for POPUG-\d+ Teach it to swear, assignment 1: the task was deleted$/);
+  }, 60_000);
+
   test('a manager shuffles: every open task is assigned anew and charged again', async () => {
     await createTask('manager', { title: 'Polish the perch' });
     await createTask('manager', { title: 'Count the seeds' });

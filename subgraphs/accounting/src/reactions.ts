@@ -87,6 +87,8 @@ interface Known {
 function postingsFor(movements: readonly Movement[], { prices, labelOf, posted }: Known): Posting[] {
   const together = new Map<string, Posting>();
   for (const { event, employeeId, cause, reversed } of movements) {
+    // Of what is told twice the first counts, as it does when the two come in batches of their own.
+    if (together.has(cause)) continue;
     const { businessDay } = event.data;
     const assignment = { ...assignmentIn(event), employeeId, businessDay };
     const price = prices.get(event.subject) as Price;

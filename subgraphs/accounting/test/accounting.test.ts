@@ -53,7 +53,7 @@ describe('Accounting', () => {
   const codeOf = (answer: { errors?: readonly { extensions: { code: string } }[] }) => answer.errors?.[0]?.extensions.code;
   /** What must hold of the whole ledger at any time. */
   const expectBalancedLedger = async (): Promise<void> => {
-    const [sums] = await accounting.sql(`select (select sum(amount) from entries)::int as entries, (select sum(balance) from accounts)::int as balances,
+    const [sums] = await accounting.sql(`select (select coalesce(sum(amount), 0) from entries)::int as entries, (select sum(balance) from accounts)::int as balances,
       (select count(*) from accounts a where balance <> coalesce((select sum(amount) from entries where account_id = a.id), 0))::int as off`);
     expect(sums).toEqual({ entries: 0, balances: 0, off: 0 });
   };

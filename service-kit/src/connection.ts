@@ -42,11 +42,12 @@ export function connectionOf<Row, Node = Row>(
   keyOf: (row: Row) => readonly string[],
   nodeOf: (row: Row) => Node = (row) => row as unknown as Node,
 ): Connection<Node> {
-  const edges = rows.slice(0, page.limit).map((row) => ({ node: nodeOf(row), cursor: encodeCursor(keyOf(row)) }));
+  const edges = rows.slice(0, page.limit).map((row) => ({ node: nodeOf(row), cursor: cursorOf(keyOf(row)) }));
   return { edges, pageInfo: { hasNextPage: rows.length > page.limit, endCursor: edges.at(-1)?.cursor ?? null } };
 }
 
-function encodeCursor(key: readonly string[]): string {
+/** The cursor of a row, from its sort key. */
+export function cursorOf(key: readonly string[]): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url');
 }
 

@@ -69,8 +69,8 @@ interface QueuedMessage extends Message {
   readonly lane: Lane;
 }
 
-const BATCH_MAX_EVENTS = 500;
-const QUEUE_MAX_EVENTS = 2_000;
+const BATCH_MAX_EVENTS = 1_500;
+const QUEUE_MAX_EVENTS = 3_000;
 /** Nearly as soon as at once, at a fraction of the cost. */
 const PACE_MS = 4;
 const TEND_MS = 500;

@@ -32,11 +32,14 @@ export class Migration20261121Market extends Migration {
         assignment_number integer not null,
         -- Copies, by which the tasks of somebody are listed.
         status text not null check (status in ('OPEN', 'DONE', 'DELETED')),
-        created_at timestamptz not null
+        created_at timestamptz not null,
+        creator_id uuid not null
       ) with (autovacuum_vacuum_scale_factor = 0.05)`);
-    this.addSql(`insert into task_holders (task_id, version, assignee_id, assignment_number, status, created_at)
-      select id, version, assignee_id, assignment_number, status, created_at from tasks`);
-    this.addSql('create index task_holders_by_assignee on task_holders (status, assignee_id, created_at, task_id)');
+    this.addSql(`insert into task_holders (task_id, version, assignee_id, assignment_number, status, created_at, creator_id)
+      select id, version, assignee_id, assignment_number, status, created_at, creator_id from tasks`);
+    this.addSql('create index task_holders_by_assignee on task_holders (status, assignee_id, created_at, task_id) include (creator_id)');
+    // Among those that nobody has, the other one is in no order.
+    this.addSql('create index task_holders_unassigned on task_holders (status, created_at, task_id) include (creator_id) where assignee_id is null');
     // Assignments are written with their task's row in hand.
     this.addSql('alter table assignments drop constraint assignments_task_id_fkey');
   }
@@ -59,7 +62,8 @@ export class Migration20261121Market extends Migration {
     // Every list is a walk along one of these, from the cursor on.
     this.addSql('create index tasks_by_status on tasks (status, created_at, id)');
     this.addSql('create index tasks_by_creator on tasks (creator_id, status, created_at, id)');
-    this.addSql('create index tasks_by_ticket on tasks (lower(ticket)) where ticket is not null');
+    // Not only of those that have one: of a part, the planner does not know how many tasks a ticket has.
+    this.addSql('create index tasks_by_ticket on tasks (lower(ticket), status, created_at, id)');
     this.addSql('create index tasks_by_word on tasks using gin (words)');
     this.addSql(`create index tasks_by_completion on tasks (completed_at, id) where status = 'DONE'`);
     this.addSql(`create index tasks_by_completer on tasks (completed_by, completed_at, id) where status = 'DONE'`);

@@ -23,6 +23,7 @@ export interface Round {
   readonly shuffleId?: string;
 }
 
+const ROUND_TIMEOUT_MS = 30_000;
 /** Shared by whoever gives tasks to employees, exclusive for whoever changes who the employees are. */
 const EMPLOYEES_LOCK = 7_061_011;
 
@@ -58,10 +59,10 @@ export async function keepAssignment(sql: Sql, task: { readonly id: string; read
  */
 export const assignAll = (which: Assignable, isShuffle: boolean): string => `
   with task as materialized (
-    select task_id, version, assignment_number, assignee_id from task_holders where ${CONDITIONS[which]} order by task_id limit $1 for update
+    select task_id, version, assignment_number, assignee_id from task_holders where ${CONDITIONS[which]} order by task_id for update
   ), assigned as materialized (
     select task_id, version + 1 as version, assignment_number + 1 as assignment_number, assignee_id as previous_assignee_id, place,
-      ($2::uuid[])[($3::int[])[place] + 1] as assignee_id
+      ($2::uuid[])[($3::int[])[(place - 1) % $1::int + 1] + 1] as assignee_id
     from (select *, row_number() over (order by task_id) as place from task) as numbered
   ), moved as (
     update task_holders set assignee_id = assigned.assignee_id, assignment_number = assigned.assignment_number, version = assigned.version
@@ -78,8 +79,8 @@ export const assignAll = (which: Assignable, isShuffle: boolean): string => `
   ), ${RECORDING}`;
 
 /**
- * Gives open tasks random employees, with their events: two statements, however many tasks. A task that is made meanwhile has had
- * its own draw and is not among them. To be called with the employees held.
+ * Gives open tasks random employees, with their events: two statements, however many tasks. The few that are made between the two are
+ * among them, by draws that are used once more; those that are made later are not. To be called with the employees held.
  * @returns how many were assigned, and among how many employees; none when there is no employee
  */
 export async function assignOpenTasks(sql: Sql, which: Assignable, round: Round): Promise<{ readonly assigned: number; readonly employees: number }> {
@@ -89,8 +90,9 @@ export async function assignOpenTasks(sql: Sql, which: Assignable, round: Round)
   if (open === undefined || open.count === 0) return { assigned: 0, employees: employeeIds.length };
   const draws = drawAssignees(open.count, employeeIds.length, random);
   const parameters = [open.count, employeeIds, draws, stamp.businessDay, stamp.at, traceparent, stamp.at.toISOString(), ...(shuffleId === undefined ? [] : [shuffleId])];
-  // Sorts of all open tasks stay in memory.
+  // Sorts of all open tasks stay in memory; on a busy machine it may take longer than statements are given otherwise.
   await sql.later(`set local work_mem = '64MB'`);
+  await sql.later(`set local statement_timeout = '${ROUND_TIMEOUT_MS}ms'`);
   const [recorded] = await sql<{ events: number }>(assignAll(which, shuffleId !== undefined), parameters);
   const assigned = recorded?.events ?? 0;
   await countForDay(sql, stamp.businessDay, { assignments: assigned });

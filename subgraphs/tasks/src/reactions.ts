@@ -29,7 +29,6 @@ export async function reactToAccounting(
   sql: Sql,
   events: readonly PublishedAtesEvent[],
 ): Promise<boolean> {
-  await copyPrices(sql, events);
   let mayEnd = false;
   for (const event of events) {
     if (event.dataschema !== 'day.close_requested.v1') continue;
@@ -37,6 +36,8 @@ export async function reactToAccounting(
     if (await endEarly(sql, businessDay, timeZone, clock())) mayEnd = true;
     else logger.warn({ businessDay }, 'a day was to end that has ended already, or that has not begun');
   }
+  // Last: rows of tasks are not to be held by whoever waits for the register.
+  await copyPrices(sql, events);
   return mayEnd;
 }
 

@@ -9,7 +9,8 @@ import type { LiveTasks, TaskChange } from './live-tasks.ts';
 import { shuffleTasks } from './shuffle.ts';
 import { assignTask, completeTask, createTask, type NewTask, type TaskCommandOptions } from './task-commands.ts';
 import { deleteTask, updateTask, type TaskEdit } from './task-edits.ts';
-import { listTasks, type TaskFilter, type TaskOrder } from './task-list.ts';
+import type { TaskFilter, TaskOrder } from './task-filter.ts';
+import { listTasks } from './task-list.ts';
 import { listAssignments, taskLoader, type AssignmentRow, type TaskRow } from './task-queries.ts';
 import { userNameLoader } from './user-copies.ts';
 

@@ -122,7 +122,7 @@ async function insertTask(sql: Sql, task: CreatedTask & TaskState, { at }: Stamp
     `with made as (
        insert into tasks (id, status, created_at, number, ticket, title, description, creator_id) values ($1, $2, $3, $4, $5, $6, $7, $8)
      )
-     insert into task_holders (task_id, status, created_at, version, assignee_id, assignment_number) values ($1, $2, $3, $9, $10, $11)`,
+     insert into task_holders (task_id, status, created_at, creator_id, version, assignee_id, assignment_number) values ($1, $2, $3, $8, $9, $10, $11)`,
     [task.id, task.status, at, task.number, task.ticket, task.title, task.description, task.creatorId, task.version, task.assigneeId, task.assignmentNumber],
   );
 }

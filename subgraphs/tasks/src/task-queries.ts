@@ -21,7 +21,7 @@ export interface TaskRow extends TaskState, TaskText {
 
 /** The columns of a `TaskRow`, of `TASKS`. */
 export const TASK_COLUMNS = `id, version, number, ticket, title, description, text_version as "textVersion", tasks.status,
-  assignee_id as "assigneeId", assignment_number as "assignmentNumber", creator_id as "creatorId", tasks.created_at as "createdAt",
+  assignee_id as "assigneeId", assignment_number as "assignmentNumber", tasks.creator_id as "creatorId", tasks.created_at as "createdAt",
   completed_at as "completedAt", fee::int4 as fee, reward::int4 as reward`;
 export const TASKS = 'tasks join task_holders on task_id = id';
 

@@ -3,8 +3,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { definitionOf } from '@ates/shared-events/catalog';
 import { assertContract } from '@ates/shared-events/event';
 import { v7 as uuidv7 } from 'uuid';
-import { eventually } from '../../../scripts/test-service.ts';
+import type { Database, Sql } from '@ates/service-kit/database';
 import { forgetOldKeys } from '@ates/service-kit/idempotency';
+import { eventually } from '../../../scripts/test-service.ts';
 import { shuffleTasks } from '../src/shuffle.ts';
 import { completeTask, createTask, type TaskCommandOptions } from '../src/task-commands.ts';
 import { openMarketDatabase, type MarketDatabase } from './market-database.ts';
@@ -122,6 +123,26 @@ describe('a shuffle', () => {
     const [{ assignee_id: holder } = { assignee_id: '' }] = await market.database.sql<{ assignee_id: string }>('select assignee_id from task_holders where task_id = $1', [later.id]);
     const loser = (await market.database.sql<{ user_id: string }>('select user_id from user_copies where user_id <> $1', [holder]))[0]?.user_id as string;
     await expect(completeTask(options, loser, later.id)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  });
+
+  test('leaves out nothing that was open when it began, whatever is made meanwhile and however many', async () => {
+    await market.employees(uuidv7());
+    const [last] = await make(1);
+    const id = 'ffffffff-ffff-7fff-8fff-ffffffffffff';
+    await market.database.sql(`update outbox_versions set aggregate_id = $2 where aggregate_id = $1`, [last?.id, id]);
+    await market.database.sql('with moved as (update task_holders set task_id = $2 where task_id = $1) update tasks set id = $2 where id = $1', [last?.id, id]);
+    // Between the count of the open tasks and their assignment, by other sessions.
+    const meanwhile = 150;
+    const makingBefore = (sql: Sql): Sql => {
+      const run = async <Row>(text: string, params?: readonly unknown[]): Promise<Row[]> => {
+        if (text.includes('for update')) await make(meanwhile);
+        return sql<Row>(text, params);
+      };
+      return Object.assign(run, { later: sql.later });
+    };
+    const database: Database = { ...market.database, sqlTransaction: (work) => market.database.sqlTransaction((sql) => work(makingBefore(sql))) };
+    expect(await shuffleTasks({ ...options, database }, MANAGER)).toBe(meanwhile + 1);
+    expect(await market.database.sql('select assignment_number from task_holders where task_id = $1', [id])).toEqual([{ assignment_number: 2 }]);
   });
 
   test('leaves out what is made while it runs: that has had its own draw', async () => {

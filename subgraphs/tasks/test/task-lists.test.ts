@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
 import { completeTask, createTask, type TaskCommandOptions } from '../src/task-commands.ts';
 import { deleteTask } from '../src/task-edits.ts';
-import { listTasks, type TaskFilter, type TaskOrder } from '../src/task-list.ts';
+import type { TaskFilter, TaskOrder } from '../src/task-filter.ts';
+import { listTasks } from '../src/task-list.ts';
 import type { TaskRow } from '../src/task-queries.ts';
 import { openMarketDatabase, type MarketDatabase } from './market-database.ts';
 

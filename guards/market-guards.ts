@@ -33,7 +33,7 @@ export const MARKET_GUARDS: readonly Guard[] = [
   },
   {
     name: 'shuffle: open tasks are locked before they are moved',
-    edits: [{ file: ASSIGNMENTS, find: 'order by task_id limit $1 for update', replace: 'order by task_id limit $1' }],
+    edits: [{ file: ASSIGNMENTS, find: 'order by task_id for update', replace: 'order by task_id' }],
     test: SHUFFLE_TEST,
     named: 'sees a completion that was first',
   },

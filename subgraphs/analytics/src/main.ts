@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { dateIn } from '@ates/service-kit/calendar';
 import { openDatabase } from '@ates/service-kit/database';
 import { createHealth } from '@ates/service-kit/health';
@@ -26,6 +27,8 @@ const logger = createLogger('analytics', config.LOG_LEVEL);
 const clock = () => new Date();
 /** Dashboards are in no hurry: larger batches, and the cores are free for the live path meanwhile. */
 const GATHER_MS = 50;
+/** As `nice` counts: on cores that it shares with Tasks and Accounting, those who give and take money come first. */
+const PRIORITY = 5;
 
 runService(logger, async (lifecycle) => {
   const health = createHealth();
@@ -80,4 +83,5 @@ runService(logger, async (lifecycle) => {
     lifecycle.onStop(`consumer of ${name}`, consumer.stop);
     health.add(`consumer of ${name}`, consumer.check);
   }
+  setPriority(PRIORITY);
 });

@@ -5,7 +5,8 @@ import { currentTrace } from './trace-context.ts';
 
 /**
  * The one place where an error becomes what a caller sees: refusals keep their message and code, a request that
- * GraphQL itself refuses is BAD_USER_INPUT, everything else is logged whole and masked behind a request id.
+ * GraphQL itself refuses is BAD_USER_INPUT, what passes by itself is SERVICE_UNAVAILABLE, everything else is INTERNAL. These two are logged
+ * whole and masked behind a request id.
  */
 export function maskError(formatted: GraphQLFormattedError, error: unknown, logger: Logger): GraphQLFormattedError {
   const cause = causeOf(error);
@@ -25,12 +26,29 @@ export function maskError(formatted: GraphQLFormattedError, error: unknown, logg
     }
   }
   const requestId = currentTrace()?.traceId;
+  if (isPassing(cause)) {
+    logger.warn({ err: cause, path: formatted.path }, 'an operation failed because the database was busy or away');
+    return {
+      message: 'The database is busy or away right now: try again in a few seconds, with the same idempotencyKey where there is one',
+      ...where,
+      extensions: { code: 'SERVICE_UNAVAILABLE' satisfies ErrorCode, ...(requestId !== undefined && { requestId }) },
+    };
+  }
   logger.error({ err: cause, path: formatted.path }, 'an operation failed for a reason that its caller is not told');
   return {
     message: `Something went wrong on our side; try again, and if it stays, report request ${requestId ?? 'without id'}`,
     ...where,
     extensions: { code: 'INTERNAL' satisfies ErrorCode, ...(requestId !== undefined && { requestId }) },
   };
+}
+
+/** SQLSTATEs of what may work a moment later, as it is: out of time or of turn, a deadlock, a server that starts, stops or is full. */
+const PASSING = /^(?:08...|40001|40P01|53[13]00|55P03|57014|57P0[123])$/;
+const NO_SERVER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+
+function isPassing(cause: unknown): boolean {
+  const code = (cause as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' && (PASSING.test(code) || NO_SERVER.has(code));
 }
 
 /** Apollo's codes for requests that GraphQL refuses are one code here; the finer one stays readable as `reason`. */

@@ -150,7 +150,7 @@ describe('events that can not be applied', () => {
     const writing = pipe.recordMany(others, 5, 20);
     await empty();
     await writing;
-    await eventually(async () => (await pipe.effectCount()) === 203);
+    await eventually(async () => (await pipe.effectCount()) === 203, 40_000);
     const versions = await pipe.versions();
     for (const other of others) expect(versions.get(other)).toEqual(upTo(20));
     expect(versions.get(poison.aggregate)).toEqual([1, 3, 4]);

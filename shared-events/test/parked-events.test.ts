@@ -155,5 +155,5 @@ describe('events that can not be applied', () => {
     for (const other of others) expect(versions.get(other)).toEqual(upTo(20));
     expect(versions.get(poison.aggregate)).toEqual([1, 3, 4]);
     await eventually(() => consumer.check() === null);
-  });
+  }, 60_000);
 });

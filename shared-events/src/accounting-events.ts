@@ -62,6 +62,20 @@ export const accountReversedV1 = defineEvent(
   },
 );
 
+export const accountPaidV1 = defineEvent(
+  'accounting',
+  'account.paid.v1',
+  'At the close of a day the whole balance was paid out: its entry takes it from the account. The subject is the account.',
+  { ...postedEntry, payoutId: Id },
+);
+
+export const accountCarriedOverV1 = defineEvent(
+  'accounting',
+  'account.carried_over.v1',
+  'At the close of a day there was nothing to pay out: the balance, zero or below, is what the next day opens with. The subject is the account.',
+  { ownerId: Id, businessDay: Day, balance: CentsSchema, carriedOverAt: Moment },
+);
+
 export const accountBalanceChangedV1 = defineEvent(
   'accounting',
   'account.balance_changed.v1',
@@ -77,5 +91,40 @@ export const dayCloseRequestedV1 = defineEvent(
     businessDay: Day,
     requestedBy: Type.Union([Id, Type.Null()], { description: 'The admin; null when the schedule did.' }),
     requestedAt: Moment,
+  },
+);
+
+const Count = Type.Integer({ minimum: 0 });
+
+export const dayClosedV1 = defineEvent(
+  'accounting',
+  'day.closed.v1',
+  "A business day is closed: nothing is posted to it any more. The subject is the day's closing.",
+  {
+    businessDay: Day,
+    closedAt: Moment,
+    assignments: Type.Integer({ minimum: 0, description: 'How many assignments stamped with the day were charged.' }),
+    completions: Type.Integer({ minimum: 0, description: 'How many completions stamped with the day were rewarded.' }),
+    companyEarnings: CentsSchema,
+    paidOut: CentsSchema,
+    paidEmployees: Count,
+    carriedOver: Type.Unsafe<Static<typeof CentsSchema>>({ ...CentsSchema, description: 'The sum of the balances that were carried over: zero or below.' }),
+    employeesInTheRed: Type.Integer({ minimum: 0, description: 'How many of them are below zero.' }),
+  },
+);
+
+/** So many balances are in one `day.opened`. */
+export const OPENING_BALANCES_MAX = 1_000;
+
+export const dayOpenedV1 = defineEvent(
+  'accounting',
+  'day.opened.v1',
+  "The balances that a business day opens with, in as many events as it takes; whoever is not named opens with zero. The subject is the closing of the day before.",
+  {
+    businessDay: Day,
+    openedAt: Moment,
+    part: Type.Integer({ minimum: 1, description: 'Of the day’s events this is the how-manyth.' }),
+    parts: Type.Integer({ minimum: 1 }),
+    balances: Type.Array(Type.Object({ accountId: Id, ownerId: Id, balance: CentsSchema }), { maxItems: OPENING_BALANCES_MAX }),
   },
 );

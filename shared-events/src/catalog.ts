@@ -1,4 +1,15 @@
-import { accountBalanceChangedV1, accountChargedV1, accountReversedV1, accountRewardedV1, dayCloseRequestedV1, taskPricedV1 } from './accounting-events.ts';
+import {
+  accountBalanceChangedV1,
+  accountCarriedOverV1,
+  accountChargedV1,
+  accountPaidV1,
+  accountReversedV1,
+  accountRewardedV1,
+  dayClosedV1,
+  dayCloseRequestedV1,
+  dayOpenedV1,
+  taskPricedV1,
+} from './accounting-events.ts';
 import { assertContract, EventContractError, type EventDefinition, type EventOf, type PublishedEvent } from './event.ts';
 import {
   taskAssignedV1,
@@ -44,8 +55,12 @@ export const CATALOG = [
   accountChargedV1,
   accountRewardedV1,
   accountReversedV1,
+  accountPaidV1,
+  accountCarriedOverV1,
   accountBalanceChangedV1,
   dayCloseRequestedV1,
+  dayClosedV1,
+  dayOpenedV1,
 ] as const;
 
 /** Old versions: what follows each, and how its data reads then. Here, and nowhere else, is an old version known. */

@@ -6,14 +6,31 @@ export const UNKNOWN_USER_NAME = 'a popug not known here yet';
 /** A task is this here until its first event has come. */
 export const UNKNOWN_TASK: TaskLabel = { number: 0, ticket: null, title: 'a task not known here yet' };
 
-/** Keeps what Accounting needs of users. */
-export async function copyUsers(sql: Sql, users: readonly { readonly id: string; readonly name: string }[]): Promise<void> {
+/** What Accounting keeps of a user. */
+export interface UserCopy {
+  readonly id: string;
+  readonly name: string;
+  readonly email: string;
+  readonly roles: readonly string[];
+  readonly status: string;
+}
+
+/** Keeps what Accounting needs of users: whom an account belongs to, and whom mail goes to. */
+export async function copyUsers(sql: Sql, users: readonly UserCopy[]): Promise<void> {
   // The last state of each wins: one statement can't write a row twice.
   const latest = [...new Map(users.map((user) => [user.id, user])).values()];
   await sql(
-    `insert into user_copies (user_id, name) select * from unnest($1::uuid[], $2::text[])
-     on conflict (user_id) do update set name = excluded.name`,
-    [latest.map(({ id }) => id), latest.map(({ name }) => name)],
+    `insert into user_copies (user_id, name, email, roles, status)
+     select user_id, name, email, string_to_array(roles, ' '), status
+     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) as state (user_id, name, email, roles, status)
+     on conflict (user_id) do update set name = excluded.name, email = excluded.email, roles = excluded.roles, status = excluded.status`,
+    [
+      latest.map(({ id }) => id),
+      latest.map(({ name }) => name),
+      latest.map(({ email }) => email),
+      latest.map(({ roles }) => roles.join(' ')),
+      latest.map(({ status }) => status),
+    ],
   );
 }
 

@@ -8,7 +8,7 @@ export interface DayChange {
   readonly completed: number;
 }
 
-type PostedEvent = Extract<PublishedAtesEvent, { dataschema: 'account.charged.v1' | 'account.rewarded.v1' | 'account.reversed.v1' }>;
+type PostedEvent = Extract<PublishedAtesEvent, { dataschema: 'account.charged.v1' | 'account.rewarded.v1' | 'account.reversed.v1' | 'account.paid.v1' }>;
 
 /** One line of the audit log. */
 export type AuditEntry = PostedEvent['data']['entry'] & { readonly employeeId: string };
@@ -67,6 +67,10 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
         change(event.data.entry.businessDay, { companyEarnings: negateCents(event.data.entry.amount) });
         changes.auditEntries.push({ ...event.data.entry, employeeId: event.data.ownerId });
         break;
+      case 'account.paid.v1':
+        // What the company owed before; it is no cost of the day.
+        changes.auditEntries.push({ ...event.data.entry, employeeId: event.data.ownerId });
+        break;
       case 'user.authenticated.v1':
       case 'user.denied.v1':
         changes.attempts.push({ attemptedAt: event.data.attemptedAt, denied: event.dataschema === 'user.denied.v1' });
@@ -78,10 +82,13 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
       case 'user.reactivated.v1':
       case 'user.deleted.v1':
       case 'account.balance_changed.v1':
+      case 'account.carried_over.v1':
       case 'task.deleted.v1':
       case 'tasks.shuffled.v1':
       case 'tasks.day_ended.v1':
       case 'day.close_requested.v1':
+      case 'day.closed.v1':
+      case 'day.opened.v1':
         break;
       default:
         event satisfies never;

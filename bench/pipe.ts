@@ -196,7 +196,7 @@ async function postInSets(count: number): Promise<number> {
   for (let done = 0; done < count; done += CHUNK) {
     const postings: Posting[] = Array.from({ length: CHUNK }, () => {
       const { subject, data } = shuffles.next() as Extract<AtesEvent, { dataschema: 'task.assigned.v1' }>;
-      const assignment = { taskId: subject, assignmentNumber: data.assignmentNumber, employeeId: data.assigneeId, businessDay: data.businessDay };
+      const assignment = { taskId: subject, assignmentNumber: data.assignmentNumber, employeeId: data.assigneeId, businessDay: data.businessDay, lateFor: null };
       return { ...feeFor(assignment, price, undefined), id: randomUUID(), traceparent: TRACEPARENT };
     });
     await database.sqlTransaction(async (sql) => {

@@ -93,7 +93,7 @@ function applyToLedger(effects: Effects, events: readonly PublishedAtesEvent[]):
 function postingFor(event: PublishedAtesEvent, titles: ReadonlyMap<string, string>): Posting[] {
   if (event.dataschema !== 'task.assigned.v1' && event.dataschema !== 'task.completed.v1') return [];
   const { assignmentNumber, assigneeId: employeeId, businessDay } = event.data;
-  const assignment = { taskId: event.subject, assignmentNumber, employeeId, businessDay };
+  const assignment = { taskId: event.subject, assignmentNumber, employeeId, businessDay, lateFor: null };
   const title = titles.get(event.subject);
   const label: TaskLabel | undefined = title === undefined ? undefined : { number: 1, ticket: null, title };
   const posting = event.dataschema === 'task.assigned.v1' ? feeFor(assignment, priceOf(event.subject), label) : rewardFor(assignment, priceOf(event.subject), label);

@@ -34,6 +34,7 @@ const postedEntry = {
     taskId: Type.Union([Id, Type.Null()]),
     businessDay: Day,
     postedAt: Moment,
+    lateFor: Type.Optional(Type.String({ format: 'date', description: 'The day that it belongs to, if that was closed when it came.' })),
   }),
 };
 

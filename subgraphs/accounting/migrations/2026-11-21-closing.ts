@@ -77,6 +77,29 @@ export class Migration20261121Closing extends Migration {
     this.addSql(`do $$ begin execute format('revoke delete, truncate on day_closings from %I', current_database()); end $$`);
     // What came for a closed day is posted to the first open one.
     this.addSql('alter table postings add column late_for date check (late_for < business_day)');
+    this.addSql(`
+      -- The first date after a day that the zone's calendar has: crossing the date line leaves one out.
+      create function next_business_day(day date, zone text) returns date language sql stable
+      return (select min(each.day)::date from generate_series((day + 1)::timestamp, (day + 3)::timestamp, interval '1 day') as each (day)
+        where ((each.day at time zone zone) at time zone zone)::date = each.day::date)`);
+    this.addSql(`
+      -- An account's balance at a moment, in cents. An account's entries are posted one after the other, so halving finds the last one before it.
+      create function balance_as_of(account uuid, moment timestamptz) returns bigint language plpgsql stable as $$
+      declare
+        low integer := 0;
+        high integer := coalesce((select max(number) from entries where account_id = account), 0);
+        middle integer;
+      begin
+        while low < high loop
+          middle := (low + high + 1) / 2;
+          if (select posted_at from entries join postings on postings.id = posting_id where account_id = account and number = middle) <= moment then
+            low := middle;
+          else
+            high := middle - 1;
+          end if;
+        end loop;
+        return coalesce((select balance_after from entries where account_id = account and number = low), 0);
+      end $$`);
     this.addSql(`create index postings_payouts on postings (business_day, id) include (from_account, amount) where kind = 'PAYOUT'`);
   }
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { applyPostings, feeFor, reversalOf, rewardFor, type AccountState, type Posting } from './ledger.ts';
 
 const COMPANY: AccountState = { id: 'company', balance: cents(500), entryCount: 3 };
-const ASSIGNMENT = { taskId: 'task', assignmentNumber: 2, employeeId: 'ann', businessDay: '2026-11-20' };
+const ASSIGNMENT = { taskId: 'task', assignmentNumber: 2, employeeId: 'ann', businessDay: '2026-11-20', lateFor: null };
 const PRICE = { fee: cents(12_50), reward: cents(31_00) };
 const TASK = { number: 17, ticket: null, title: 'Feed the parrot' };
 const posting = (fields: Partial<Posting>): Posting => ({ ...feeFor(ASSIGNMENT, PRICE, TASK), id: 'posting', traceparent: '', ...fields });
@@ -18,13 +18,19 @@ describe('postings', () => {
     expect(rewardFor(ASSIGNMENT, PRICE, TASK)).toMatchObject({ kind: 'REWARD', amount: 31_00, cause: 'reward/task', description: 'Reward for POPUG-17 Feed the parrot' });
   });
 
+  test('what came after its day was closed says so', () => {
+    const late = { ...ASSIGNMENT, businessDay: '2026-11-21', lateFor: '2026-11-20' };
+    expect(feeFor(late, PRICE, TASK)).toMatchObject({ businessDay: '2026-11-21', lateFor: '2026-11-20', description: 'Fee for POPUG-17 Feed the parrot, assignment 2 (late: of 2026-11-20)' });
+    expect(rewardFor(late, PRICE, TASK).description).toBe('Reward for POPUG-17 Feed the parrot (late: of 2026-11-20)');
+  });
+
   test('a task that has not been heard of yet is charged all the same', () => {
     expect(feeFor(ASSIGNMENT, PRICE, undefined).description).toBe('Fee for a task not described here yet, assignment 2');
   });
 });
 
 describe('a reversal', () => {
-  const TODAY = { businessDay: '2026-11-21', reason: 'the task was deleted' };
+  const TODAY = { businessDay: '2026-11-21', lateFor: null, reason: 'the task was deleted' };
 
   test('takes back the whole posting, names it, and says why', () => {
     const fee = { ...posting({}), id: 'the fee', entryId: 'its entry' };
@@ -36,6 +42,7 @@ describe('a reversal', () => {
       amount: 12_50,
       taskId: 'task',
       businessDay: '2026-11-21',
+      lateFor: null,
       description: 'Reversal of Fee for POPUG-17 Feed the parrot, assignment 2: the task was deleted',
       reversal: { postingId: 'the fee', entryId: 'its entry', reason: 'the task was deleted' },
     });

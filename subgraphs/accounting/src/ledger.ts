@@ -25,6 +25,8 @@ export interface Posting {
   readonly amount: Cents;
   readonly taskId: string;
   readonly businessDay: string;
+  /** The day that it belongs to, if that was closed when it came; else null. */
+  readonly lateFor: string | null;
   readonly description: string;
   readonly traceparent: string;
   /** What it takes back; null for all that are no reversals. */
@@ -50,12 +52,19 @@ export interface Entry {
   readonly businessDay: string;
 }
 
+/** The day that something is posted to. */
+export interface PostingDay {
+  /** The business day that it counts for, `YYYY-MM-DD`. */
+  readonly businessDay: string;
+  /** The day that Tasks stamped it with, if that is closed; else null. */
+  readonly lateFor: string | null;
+}
+
 /** What the task's history calls for: an assignment, or the completion that ended it. */
-export interface Assignment {
+export interface Assignment extends PostingDay {
   readonly taskId: string;
   readonly assignmentNumber: number;
   readonly employeeId: string;
-  readonly businessDay: string;
 }
 
 /** The text of a task as far as it is known here. */
@@ -79,12 +88,13 @@ export function rewardCause({ taskId }: Pick<Assignment, 'taskId'>): string {
 
 /** The fee for an assignment: from the employee to the company. */
 export function feeFor(assignment: Assignment, { fee }: Price, task: TaskLabel | undefined): NewPosting {
-  return { ...posted(assignment), kind: 'FEE', payer: 'EMPLOYEE', cause: feeCause(assignment), amount: fee, description: `Fee for ${labelOf(task)}, assignment ${assignment.assignmentNumber}` };
+  const description = `Fee for ${labelOf(task)}, assignment ${assignment.assignmentNumber}${lateness(assignment)}`;
+  return { ...posted(assignment), kind: 'FEE', payer: 'EMPLOYEE', cause: feeCause(assignment), amount: fee, description };
 }
 
 /** The reward for a completion: from the company to the employee. */
 export function rewardFor(assignment: Assignment, { reward }: Price, task: TaskLabel | undefined): NewPosting {
-  return { ...posted(assignment), kind: 'REWARD', payer: 'COMPANY', cause: rewardCause(assignment), amount: reward, description: `Reward for ${labelOf(task)}` };
+  return { ...posted(assignment), kind: 'REWARD', payer: 'COMPANY', cause: rewardCause(assignment), amount: reward, description: `Reward for ${labelOf(task)}${lateness(assignment)}` };
 }
 
 /** What is posted to take back what was posted for `cause`. */
@@ -96,7 +106,7 @@ export function reversalCause(cause: string): string {
 export type Reversible = Pick<Posting, 'id' | 'cause' | 'payer' | 'employeeId' | 'amount' | 'taskId' | 'description'> & { readonly entryId: string | null };
 
 /** Takes back a posting, whole: the same amount the other way, on the day on which it is taken back. */
-export function reversalOf(original: Reversible, { businessDay, reason }: { readonly businessDay: string; readonly reason: string }): NewPosting {
+export function reversalOf(original: Reversible, { businessDay, lateFor, reason }: PostingDay & { readonly reason: string }): NewPosting {
   const { id: postingId, entryId, cause, payer, employeeId, amount, taskId, description } = original;
   return {
     kind: 'REVERSAL',
@@ -106,7 +116,8 @@ export function reversalOf(original: Reversible, { businessDay, reason }: { read
     amount,
     taskId,
     businessDay,
-    description: `Reversal of ${description}: ${reason}`,
+    lateFor,
+    description: `Reversal of ${description}: ${reason}${lateness({ lateFor })}`,
     reversal: { postingId, entryId, reason },
   };
 }
@@ -147,8 +158,12 @@ export function sidesOf({ payer }: Pick<Posting, 'payer'>, employee: Pick<Accoun
   return payer === 'EMPLOYEE' ? { from: employee.id, to: company.id } : { from: company.id, to: employee.id };
 }
 
-function posted({ taskId, employeeId, businessDay }: Assignment) {
-  return { taskId, employeeId, businessDay, reversal: null };
+function posted({ taskId, employeeId, businessDay, lateFor }: Assignment) {
+  return { taskId, employeeId, businessDay, lateFor, reversal: null };
+}
+
+function lateness({ lateFor }: Pick<PostingDay, 'lateFor'>): string {
+  return lateFor === null ? '' : ` (late: of ${lateFor})`;
 }
 
 function labelOf(task: TaskLabel | undefined): string {

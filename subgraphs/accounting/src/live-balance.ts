@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from '@ates/service-kit/logger';
 import type { NatsConnection } from '@ates/service-kit/nats';
 import { createWatchers } from '@ates/service-kit/watchers';
+import type { Sql } from '@ates/service-kit/database';
+import { payoutEntries } from './closing-queries.ts';
 import type { PostedEntry } from './posting.ts';
 
 /** Who watches balances here, and how they hear of entries, from whichever replica posted them. */
@@ -16,6 +18,8 @@ export interface LiveBalances {
 
 /** Outside of every stream: what nobody watches is not kept. */
 const SUBJECT = 'live.accounting.entry_posted';
+/** Far below the megabyte that a message may have, with titles of the greatest length. */
+const MESSAGE_MAX_ENTRIES = 200;
 
 /** Fans committed entries out to the subscribers of this process. */
 export function createLiveBalances(logger: Logger): LiveBalances {
@@ -26,7 +30,9 @@ export function createLiveBalances(logger: Logger): LiveBalances {
     announce: (entries) => {
       if (entries.length === 0) return;
       for (const entry of entries) watchers.tell(entry.accountId, entry);
-      nats?.publish(SUBJECT, JSON.stringify({ replica, entries }));
+      for (let from = 0; from < entries.length; from += MESSAGE_MAX_ENTRIES) {
+        nats?.publish(SUBJECT, JSON.stringify({ replica, entries: entries.slice(from, from + MESSAGE_MAX_ENTRIES) }));
+      }
     },
     watch: watchers.watch,
     connect: (connection) => {
@@ -47,4 +53,16 @@ export function createLiveBalances(logger: Logger): LiveBalances {
       });
     },
   };
+}
+
+const PAYOUTS_PAGE = 500;
+
+/** Tells those who watch of the payouts of a day that was just closed. */
+export async function tellOfPayouts(sql: Sql, live: Pick<LiveBalances, 'announce'>, day: string): Promise<void> {
+  for (let after: string | null = null; ; ) {
+    const page: Awaited<ReturnType<typeof payoutEntries>> = await payoutEntries(sql, day, after, PAYOUTS_PAGE);
+    live.announce(page);
+    after = page.at(-1)?.id ?? null;
+    if (page.length < PAYOUTS_PAGE) return;
+  }
 }

@@ -16,14 +16,17 @@ import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
 import { MIGRATIONS } from '../migrations/all.ts';
+import { startCloseRobot } from './close-robot.ts';
+import { registerClosing } from './closing-metrics.ts';
 import { readAccountingConfig } from './config.ts';
-import { createLiveBalances } from './live-balance.ts';
+import { createLiveBalances, tellOfPayouts } from './live-balance.ts';
 import { reactToTasks, reactToUsers } from './reactions.ts';
 import { accountingContext, accountingResolvers } from './resolvers.ts';
 
 const config = readAccountingConfig();
 const logger = createLogger('accounting', config.LOG_LEVEL);
 const clock = () => new Date();
+const timeZone = config.BUSINESS_TIME_ZONE;
 /** Who watches a balance hears of it at once; its events have no one waiting and leave the cores to that for a moment. */
 const GATHER_MS = 10;
 
@@ -41,7 +44,17 @@ runService(logger, async (lifecycle) => {
   health.add('database', database.check);
 
   const live = createLiveBalances(logger);
-  const services = { database, live, currentDay: () => dateIn(database.sql, config.BUSINESS_TIME_ZONE, clock()) };
+  const robot = startCloseRobot({
+    database,
+    timeZone,
+    clock,
+    logger,
+    alarmAfterMs: config.DAY_CLOSE_ALARM_AFTER_MINUTES * 60_000,
+    onClosed: (day) => tellOfPayouts(database.sql, live, day),
+  });
+  lifecycle.onStop('close robot', robot.stop);
+  registerClosing(metrics, robot);
+  const services = { database, live, timeZone, clock, currentDay: () => dateIn(database.sql, timeZone, clock()), closeNow: robot.look };
   health.add('nats', () => 'is not connected yet');
   const connecting = connectNats(config.NATS_URL, 'accounting', logger);
   const revocations = followRevocations({ nats: connecting, logger });
@@ -69,15 +82,18 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
 
-  const rules = { clock, random: (min: number, max: number) => randomInt(min, max + 1) };
+  const rules = { clock, timeZone, random: (min: number, max: number) => randomInt(min, max + 1) };
   const pipe = { service: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction };
   const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(sql, events) });
   const tasks = startConsumer({
     ...pipe,
     producer: 'tasks',
     react: async (events, sql) => {
-      const posted = await reactToTasks(rules, sql, events);
-      return () => live.announce(posted);
+      const { posted, mayClose } = await reactToTasks(rules, sql, events);
+      return () => {
+        live.announce(posted);
+        if (mayClose) robot.look();
+      };
     },
   });
   const consumers = { users, tasks };

@@ -1,6 +1,6 @@
 import { newId } from '@ates/shared-events/new-id';
 import type { Sql } from '@ates/service-kit/database';
-import { accountBalanceChangedV1, accountChargedV1, accountReversedV1, accountRewardedV1 } from '@ates/shared-events/accounting-events';
+import { accountBalanceChangedV1, accountChargedV1, accountReversedV1, accountRewardedV1, type EntryKind } from '@ates/shared-events/accounting-events';
 import type { AtesEvent } from '@ates/shared-events/catalog';
 import { cents, type Cents } from '@ates/shared-events/cents';
 import { newEvent } from '@ates/shared-events/event';
@@ -12,12 +12,15 @@ export interface PostedEntry {
   readonly id: string;
   readonly accountId: string;
   readonly ownerId: string;
-  readonly kind: Posting['kind'];
+  /** Counts the account's entries from 1. */
+  readonly number: number;
+  readonly kind: EntryKind;
   readonly amount: Cents;
   readonly balanceAfter: Cents;
   readonly description: string;
-  readonly taskId: string;
+  readonly taskId: string | null;
   readonly businessDay: string;
+  readonly lateFor: string | null;
   readonly postedAt: Date;
 }
 
@@ -120,9 +123,9 @@ interface PostingRows {
 
 const INSERT_POSTINGS = `
   with posted as (
-    insert into postings (id, kind, cause, from_account, to_account, amount, task_id, business_day, description, reverses, reason, posted_at)
+    insert into postings (id, kind, cause, from_account, to_account, amount, task_id, business_day, description, reverses, reason, late_for, posted_at)
     select *, $10::timestamptz
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::date[], $9::text[], $23::uuid[], $24::text[])
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::date[], $9::text[], $23::uuid[], $24::text[], $25::date[])
   ), entered as (
     insert into entries (id, posting_id, side, account_id, number, amount, balance_after, business_day)
     select * from unnest($11::uuid[], $12::uuid[], $13::smallint[], $14::uuid[], $15::int[], $16::bigint[], $17::bigint[], $18::date[])
@@ -156,6 +159,7 @@ async function insertPostings(sql: Sql, { postings, entries, accountsAfter, vers
     accountsAfter.map(({ id }) => versions.get(id) ?? null),
     postings.map(({ reversal }) => reversal?.postingId ?? null),
     postings.map(({ reversal }) => reversal?.reason ?? null),
+    postings.map(({ lateFor }) => lateFor),
   ]);
 }
 
@@ -172,10 +176,10 @@ function announce(postings: readonly Posting[], entries: readonly IdentifiedEntr
   const posted: PostedEntry[] = [];
   const events: AtesEvent[] = [];
   for (const posting of postings) {
-    const { id, accountId, amount, balanceAfter } = byPosting.get(posting.id) as IdentifiedEntry;
-    const { kind, description, taskId, businessDay, employeeId: ownerId, traceparent } = posting;
-    posted.push({ id, accountId, ownerId, kind, amount, balanceAfter, description, taskId, businessDay, postedAt });
-    const entry = { id, kind, amount, balanceAfter, description, taskId, businessDay, postedAt: postedAt.toISOString() };
+    const { id, accountId, number, amount, balanceAfter } = byPosting.get(posting.id) as IdentifiedEntry;
+    const { kind, description, taskId, businessDay, lateFor, employeeId: ownerId, traceparent } = posting;
+    posted.push({ id, accountId, ownerId, number, kind, amount, balanceAfter, description, taskId, businessDay, lateFor, postedAt });
+    const entry = { id, kind, amount, balanceAfter, description, taskId, businessDay, postedAt: postedAt.toISOString(), ...(lateFor !== null && { lateFor }) };
     const occurrence = { time: postedAt, traceparent };
     const state = { version: nextVersion(accountId), ownerId, entry };
     if (posting.reversal === null) events.push(newEvent(kind === 'FEE' ? accountChargedV1 : accountRewardedV1, accountId, state, occurrence));

@@ -4,13 +4,20 @@ import type { Database } from '@ates/service-kit/database';
 import { DomainError } from '@ates/service-kit/domain-error';
 import { isId, notFound } from '@ates/service-kit/identifiers';
 import { DateScalar, DateTimeScalar, safeIntegerScalar } from '@ates/service-kit/scalars';
+import type { Loader } from '@ates/service-kit/loader';
+import type { Cents } from '@ates/shared-events/cents';
 import { signedIn, withRole, type Viewer } from '@ates/service-kit/viewer';
 import type { LiveBalances } from './live-balance.ts';
 import type { PostedEntry } from './posting.ts';
-import { companyEarnings, listAccounts, statementLoaders, type EntryRow, type StatementLoaders, type TaskCopy } from './statement-queries.ts';
+import { earningsLoader } from './closing-queries.ts';
+import { dayResolvers } from './day-resolvers.ts';
+import { inOrder } from './ordered-entries.ts';
+import { entriesAfter, listAccounts, numberOfEntry, statementLoaders, type AccountFilter, type AccountRow, type EntryRow, type StatementLoaders, type TaskCopy } from './statement-queries.ts';
 
 export interface AccountingContext extends StatementLoaders {
   readonly viewer: Viewer | null;
+  /** The company's earnings by day. */
+  readonly earnings: Loader<string, Cents>;
 }
 
 export interface AccountingServices {
@@ -18,6 +25,10 @@ export interface AccountingServices {
   readonly live: LiveBalances;
   /** The current business day, `YYYY-MM-DD`. */
   readonly currentDay: () => Promise<string>;
+  readonly timeZone: string;
+  readonly clock: () => Date;
+  /** Lets the robot look whether a day can be closed. */
+  readonly closeNow: () => void;
 }
 
 /** An account as a resolver's parent: who owns it decides who may see it. */
@@ -26,10 +37,11 @@ interface AccountReference {
   readonly ownerId: string;
 }
 
-const SEES_ALL_ACCOUNTS = ['ACCOUNTANT', 'ADMIN'] as const;
+/** Who sees more than their own account. */
+export const SEES_ALL_ACCOUNTS = ['ACCOUNTANT', 'ADMIN'] as const;
 
 export function accountingContext({ database, currentDay }: AccountingServices, viewer: Viewer | null): AccountingContext {
-  return { viewer, ...statementLoaders(database, currentDay) };
+  return { viewer, ...statementLoaders(database, currentDay), earnings: earningsLoader(database.sql) };
 }
 
 /** @throws DomainError as `withRole` does, unless the account is the viewer's own */
@@ -56,7 +68,8 @@ async function accountById(context: AccountingContext, id: string) {
 }
 
 export function accountingResolvers(services: AccountingServices): Record<string, unknown> {
-  const { database, live, currentDay } = services;
+  const { database } = services;
+  const days = dayResolvers(services);
   return {
     Cents: safeIntegerScalar('Cents'),
     Date: DateScalar,
@@ -64,27 +77,31 @@ export function accountingResolvers(services: AccountingServices): Record<string
     Query: {
       myAccount: (_: unknown, __: unknown, context: AccountingContext) => myAccount(context),
       account: (_: unknown, { id }: { id: string }, context: AccountingContext) => accountById(context, id),
-      accounts: (_: unknown, { filter, ...page }: PageArguments & { filter?: { inTheRed?: boolean | null } | null }, { viewer }: AccountingContext) => {
+      accounts: (_: unknown, { filter, ...page }: PageArguments & { filter?: AccountFilter | null }, { viewer }: AccountingContext) => {
         withRole(viewer, ...SEES_ALL_ACCOUNTS);
-        return listAccounts(database.sql, filter?.inTheRed ?? null, page);
+        return listAccounts(database.sql, filter ?? {}, page);
       },
-      companyEarnings: async (_: unknown, { day }: { day?: string | null }, { viewer }: AccountingContext) => {
-        withRole(viewer, ...SEES_ALL_ACCOUNTS);
-        return companyEarnings(database.sql, day ?? (await currentDay()));
-      },
+      ...days.query,
     },
-    Subscription: {
-      balanceChanged: {
-        subscribe: async (_: unknown, { accountId }: { accountId?: string | null }, context: AccountingContext) => {
-          const account = accountId == null ? await myAccount(context) : await accountById(context, accountId);
-          if (account === null) throw notFound('account', accountId ?? '');
-          return live.watch(account.id);
-        },
-        resolve: (entry: PostedEntry) => ({ account: { id: entry.accountId, ownerId: entry.ownerId }, balance: entry.balanceAfter, entry }),
-      },
-    },
+    Mutation: days.mutation,
+    Subscription: { balanceChanged: balanceChanged(services) },
     ...accountTypes(),
+    ...days.types,
     ...copiedTypes(),
+  };
+}
+
+/** One's own account by default; those who see all may name any. Each of its entries comes once, in order, those first that came after `after`. */
+function balanceChanged({ database: { sql }, live }: AccountingServices) {
+  return {
+    subscribe: async (_: unknown, { accountId, after }: { accountId?: string | null; after?: string | null }, context: AccountingContext) => {
+      const account = accountId == null ? await myAccount(context) : await accountById(context, accountId);
+      if (account === null) throw notFound('account', accountId ?? '');
+      const { id, ownerId, entryCount }: AccountRow = account;
+      const known = after == null ? entryCount : await numberOfEntry(sql, id, after);
+      return inOrder(live.watch(id), known, async (number, limit) => (await entriesAfter(sql, id, number, limit)).map((entry) => ({ ...entry, ownerId })));
+    },
+    resolve: (entry: PostedEntry) => ({ account: { id: entry.accountId, ownerId: entry.ownerId }, balance: entry.balanceAfter, entry }),
   };
 }
 
@@ -93,7 +110,8 @@ function accountTypes(): Record<string, unknown> {
     Account: {
       __resolveReference: ({ id }: { id: string }, context: AccountingContext) => accountById(context, id),
       owner: ({ ownerId }: AccountReference) => ({ id: ownerId }),
-      balance: async ({ id }: AccountReference, _: unknown, { accountsById }: AccountingContext) => (await accountsById.load(id))?.balance,
+      balance: async ({ id }: AccountReference, { at }: { at?: Date | null }, { accountsById, balances }: AccountingContext) =>
+        at == null ? (await accountsById.load(id))?.balance : balances.load({ accountId: id, at }),
       earnedToday: ({ id }: AccountReference, _: unknown, { earnedToday }: AccountingContext) => earnedToday.load(id),
       entries: ({ id }: AccountReference, { day, ...page }: PageArguments & { day?: string | null }, { statements }: AccountingContext) =>
         statements.load({ accountId: id, day: day ?? null, page: pageOf(page) }),
@@ -102,6 +120,7 @@ function accountTypes(): Record<string, unknown> {
       task: ({ taskId }: EntryRow) => (taskId === null ? null : { id: taskId }),
       day: ({ businessDay }: EntryRow) => businessDay,
       createdAt: ({ postedAt }: EntryRow) => postedAt,
+      hash: ({ accountId, number }: EntryRow, _: unknown, { hashes }: AccountingContext) => hashes.load({ accountId, number }),
     },
   };
 }

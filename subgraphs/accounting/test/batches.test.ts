@@ -38,8 +38,10 @@ describe('What Tasks tells, in batches', () => {
   const updated = (taskId: string, version: number, title: string) =>
     newEvent(taskUpdatedV1, taskId, { version, ...text, title, assigneeId: null, updatedBy: text.creatorId, updatedAt: AT }, OCCURRENCE);
   /** One transaction, as the consumer would make it of these events; the lowest prices. */
-  const apply = (...events: AtesEvent[]) =>
-    database.sqlTransaction((sql) => reactToTasks({ clock: () => OCCURRENCE.time, random: (min) => min }, sql, events as PublishedAtesEvent[]));
+  const apply = async (...events: AtesEvent[]) => {
+    const rules = { clock: () => OCCURRENCE.time, random: (min: number) => min, timeZone: 'UTC' };
+    return (await database.sqlTransaction((sql) => reactToTasks(rules, sql, events as PublishedAtesEvent[]))).posted;
+  };
   const applyAs = async (how: string, ...events: AtesEvent[]): Promise<void> => {
     if (how === 'one batch') await apply(...events);
     else for (const event of events) await apply(event);

@@ -25,7 +25,7 @@ export async function reactToUsers(options: Omit<TaskCommandOptions, 'database'>
  * @returns whether a day may end now
  */
 export async function reactToAccounting(
-  { timeZone, clock, logger }: Pick<TaskCommandOptions, 'timeZone' | 'clock'> & { readonly logger: Pick<Logger, 'warn'> },
+  { timeZone, clock, logger }: Pick<TaskCommandOptions, 'timeZone' | 'clock'> & { readonly logger: Pick<Logger, 'info'> },
   sql: Sql,
   events: readonly PublishedAtesEvent[],
 ): Promise<boolean> {
@@ -34,7 +34,8 @@ export async function reactToAccounting(
     if (event.dataschema !== 'day.close_requested.v1') continue;
     const { businessDay } = event.data;
     if (await endEarly(sql, businessDay, timeZone, clock())) mayEnd = true;
-    else logger.warn({ businessDay }, 'a day was to end that has ended already, or that has not begun');
+    // Who asks is told by the marker, which has been published by then or comes at the day's end.
+    else logger.info({ businessDay }, 'a day was to end that has ended already, or that has not begun');
   }
   // Last: rows of tasks are not to be held by whoever waits for the register.
   await copyPrices(sql, events);

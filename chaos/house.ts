@@ -66,6 +66,7 @@ export class House {
         DATABASE_URL: this.#url('accounting', 'accounting'),
         OWNER_DATABASE_URL: this.#url('accounting', 'accounting_owner'),
         GATEWAY_SECRET: 'nobody-asks-anything',
+        MAIL_DIR: join(this.folder, 'mail'),
         JWKS_URL: 'http://127.0.0.1:9/jwks.json',
       }),
     );

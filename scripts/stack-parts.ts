@@ -97,7 +97,7 @@ function natsPasswordOf(client: NatsClient, secrets: StackSecrets): string {
 }
 
 function subgraphPart(name: SubgraphName, context: StackContext): Part {
-  const { secrets, ports } = context;
+  const { config, secrets, ports } = context;
   const port = ports[name];
   const server = superuserUrl(ports.postgres, secrets.postgresPassword);
   const { databasePassword, databaseOwnerPassword, gatewaySecret } = secrets.subgraphs[name];
@@ -108,6 +108,8 @@ function subgraphPart(name: SubgraphName, context: StackContext): Part {
     OWNER_DATABASE_URL: urlOfDatabase(server, name, { name: `${name}_owner`, password: databaseOwnerPassword }),
     GATEWAY_SECRET: gatewaySecret,
     BUSINESS_TIME_ZONE: context.environment['BUSINESS_TIME_ZONE'] ?? 'UTC',
+    // A server for mail that the environment names is used; else mails are files.
+    ...(name === 'accounting' && !context.environment['SMTP_URL'] ? { MAIL_DIR: join(config.dataDir, 'mail') } : {}),
     ...(name === 'users' ? { ADMIN_EMAIL: DEMO_ADMIN_EMAIL, ADMIN_PASSWORD: DEMO_PASSWORD, PASSWORD_MIN_LENGTH: DEMO_PASSWORD_MIN_LENGTH } : {}),
   };
   const entry = join('subgraphs', name, 'src', 'main.ts');

@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
@@ -103,6 +105,7 @@ export async function eventually<Value>(read: () => Promise<Value> | Value, with
 export async function startTestService(name: string, environment: Record<string, string> = {}): Promise<TestService> {
   const [database, nats, issuer, [port = 0]] = await Promise.all([createTestDatabase(name), startTestNats(), startTestIssuer(), chooseFreePorts(1)]);
   const secret = randomBytes(18).toString('base64url');
+  const mailDir = join(tmpdir(), `ates-test-mail-${randomBytes(6).toString('hex')}`);
   const url = `http://127.0.0.1:${port}`;
   const connection = await connect({ servers: new URL(nats.url).host, user: OPERATOR, pass: TEST_NATS_PASSWORD });
   const revocations = name === 'users' ? null : announceTestRevocations(connection, [TEST_KEY]);
@@ -116,6 +119,7 @@ export async function startTestService(name: string, environment: Record<string,
     JWKS_URL: name === 'users' ? `${url}/.well-known/jwks.json` : issuer.jwksUrl,
     TOKEN_ISSUER: ISSUER,
     TOKEN_AUDIENCE: ISSUER,
+    ...(name === 'accounting' ? { MAIL_DIR: mailDir } : {}),
     ...environment,
   });
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 3 });
@@ -126,7 +130,7 @@ export async function startTestService(name: string, environment: Record<string,
     await revocations?.stop();
     await connection.close();
     await stopChild(child);
-    await Promise.all([nats.stop(), database.drop(), issuer.stop()]);
+    await Promise.all([nats.stop(), database.drop(), issuer.stop(), rm(mailDir, { recursive: true, force: true })]);
   };
   try {
     await eventually(async () => {

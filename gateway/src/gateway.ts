@@ -17,6 +17,7 @@ import { createOperationPlans } from './operation-plans.ts';
 import { addReadiness } from './readiness.ts';
 import { createOutsideTokens } from './outside-tokens.ts';
 import { createSocketProtocol } from './socket-protocol.ts';
+import { serveStatementProxy } from './statement-proxy.ts';
 import { createSubscriptions } from './subscriptions.ts';
 import { createUpstreamSockets } from './upstream-sockets.ts';
 
@@ -43,6 +44,8 @@ export async function startGateway(config: GatewayConfig, logger: Logger, lifecy
   const graphQLServer = (): GraphQLServer | undefined => started;
 
   const app = createHttpApp(health, registry);
+  const statements = serveStatementProxy(app, { endpoint: () => federation.endpoint('accounting'), logger });
+  lifecycle.onStop('statements', statements.stop);
   serveGraphQLOverHttp(app, { authenticator, trustedProxies, logger, graphQLServer });
   const http = await listen(app, config.host, config.port);
   const stopHttp = once(() => http.stop());

@@ -16,7 +16,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-type Program = 'events' | 'rebuild' | 'users';
+type Program = 'events' | 'ledger' | 'rebuild' | 'users';
 
 const PROJECT_DIR = resolve(import.meta.dirname, '../..');
 

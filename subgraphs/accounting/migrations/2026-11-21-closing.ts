@@ -9,6 +9,8 @@ export class Migration20261121Closing extends Migration {
     this.addSql(`alter table user_copies add column email text, add column roles text[] not null default '{}',
       add column status text not null default 'ACTIVE' check (status in ('ACTIVE', 'DEACTIVATED', 'DELETED'))`);
     this.days();
+    this.closedDays();
+    this.postings();
     this.mails();
     this.seals();
     this.addSql(`
@@ -63,11 +65,15 @@ export class Migration20261121Closing extends Migration {
     this.addSql('create index day_closings_not_closed on day_closings (day) where closed_at is null');
     this.addSql(`insert into day_closings (day, assignments, completions, deletions)
       select business_day, count(*) filter (where kind = 'FEE'), count(*) filter (where kind = 'REWARD'), null from postings group by business_day`);
+  }
+
+  /** A closed day keeps what it was closed with. */
+  private closedDays(): void {
     this.addSql(`
       create function refuse_reopening() returns trigger language plpgsql as $$
       begin
-        if old.closed_at is not null and (new.closed_at, new.company_earnings, new.paid_out, new.paid_employees, new.carried_over)
-            is distinct from (old.closed_at, old.company_earnings, old.paid_out, old.paid_employees, old.carried_over) then
+        if old.closed_at is not null and (new.closed_at, new.company_earnings, new.paid_out, new.paid_employees, new.carried_over, new.employees_in_the_red)
+            is distinct from (old.closed_at, old.company_earnings, old.paid_out, old.paid_employees, old.carried_over, old.employees_in_the_red) then
           raise exception 'day % is closed: what comes for it goes to the first open day', old.day using errcode = 'insufficient_privilege';
         end if;
         return new;
@@ -75,6 +81,22 @@ export class Migration20261121Closing extends Migration {
     this.addSql('create trigger closed_days_stay_closed before update on day_closings for each row execute function refuse_reopening()');
     this.addSql('create trigger day_closings_are_kept before delete or truncate on day_closings for each statement execute function refuse_change()');
     this.addSql(`do $$ begin execute format('revoke delete, truncate on day_closings from %I', current_database()); end $$`);
+  }
+
+  private postings(): void {
+    this.addSql(`
+      create function refuse_closed_days() returns trigger language plpgsql as $$
+      declare
+        wrong postings;
+      begin
+        select * into wrong from written where kind <> 'PAYOUT' and business_day <= (select max(day) from day_closings where closed_at is not null) limit 1;
+        if found then
+          raise exception 'posting % is of %, which is closed: post it to the first open day', wrong.id, wrong.business_day using errcode = 'check_violation';
+        end if;
+        return null;
+      end $$`);
+    this.addSql(`create trigger closed_days_take_no_postings after insert on postings
+      referencing new table as written for each statement execute function refuse_closed_days()`);
     // What came for a closed day is posted to the first open one.
     this.addSql('alter table postings add column late_for date check (late_for < business_day)');
     this.addSql(`

@@ -4,7 +4,7 @@ import { withRole } from '@ates/service-kit/viewer';
 import { closeByHand } from './close-command.ts';
 import { dayClosing, dayClosings, payoutsOf, scheduledRuns, type DayClosingRow, type PayoutRow } from './closing-queries.ts';
 import { ledgerAudit } from './ledger-audit.ts';
-import { SEES_ALL_ACCOUNTS, type AccountingContext, type AccountingServices } from './resolvers.ts';
+import { SEES_ALL_ACCOUNTS, type AccountingContext, type AccountingServices } from './accounting-context.ts';
 
 /** Days, payouts, and what the robots did: accountants and admins; closing a day: admins. */
 export function dayResolvers({ database, timeZone, clock, currentDay, closeNow }: AccountingServices) {

@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dateIn } from '@ates/service-kit/calendar';
-import { openDatabase } from '@ates/service-kit/database';
+import { openDatabase, type Database } from '@ates/service-kit/database';
 import { createHealth } from '@ates/service-kit/health';
 import { createHttpApp } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
 import { createMetrics } from '@ates/service-kit/metrics';
-import { connectNats } from '@ates/service-kit/nats';
+import { connectNats, type NatsConnection } from '@ates/service-kit/nats';
 import { followRevocations, registerRevocations } from '@ates/service-kit/revocations';
 import { runService } from '@ates/service-kit/run-service';
 import { tokenTrust } from '@ates/service-kit/subgraph-env';
@@ -16,12 +16,12 @@ import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
 import { MIGRATIONS } from '../migrations/all.ts';
-import { startCloseRobot } from './close-robot.ts';
-import { registerClosing } from './closing-metrics.ts';
 import { readAccountingConfig } from './config.ts';
-import { createLiveBalances, tellOfPayouts } from './live-balance.ts';
+import { createLiveBalances, type LiveBalances } from './live-balance.ts';
 import { reactToTasks, reactToUsers } from './reactions.ts';
-import { accountingContext, accountingResolvers } from './resolvers.ts';
+import { accountingContext } from './accounting-context.ts';
+import { accountingResolvers } from './resolvers.ts';
+import { startRobots, type Robots } from './robots.ts';
 
 const config = readAccountingConfig();
 const logger = createLogger('accounting', config.LOG_LEVEL);
@@ -44,17 +44,8 @@ runService(logger, async (lifecycle) => {
   health.add('database', database.check);
 
   const live = createLiveBalances(logger);
-  const robot = startCloseRobot({
-    database,
-    timeZone,
-    clock,
-    logger,
-    alarmAfterMs: config.DAY_CLOSE_ALARM_AFTER_MINUTES * 60_000,
-    onClosed: (day) => tellOfPayouts(database.sql, live, day),
-  });
-  lifecycle.onStop('close robot', robot.stop);
-  registerClosing(metrics, robot);
-  const services = { database, live, timeZone, clock, currentDay: () => dateIn(database.sql, timeZone, clock()), closeNow: robot.look };
+  const robots = startRobots({ database, live, config, clock, metrics, logger }, lifecycle);
+  const services = { database, live, timeZone, clock, currentDay: () => dateIn(database.sql, timeZone, clock()), closeNow: robots.closeNow };
   health.add('nats', () => 'is not connected yet');
   const connecting = connectNats(config.NATS_URL, 'accounting', logger);
   const revocations = followRevocations({ nats: connecting, logger });
@@ -82,6 +73,23 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
 
+  const consumers = startConsumers({ database, live, robots, nats });
+  registerPipe(metrics, { relay, consumers });
+  for (const [name, consumer] of Object.entries(consumers)) {
+    lifecycle.onStop(`consumer of ${name}`, consumer.stop);
+    health.add(`consumer of ${name}`, consumer.check);
+  }
+});
+
+interface Reacting {
+  readonly database: Database;
+  readonly live: LiveBalances;
+  readonly robots: Robots;
+  readonly nats: NatsConnection;
+}
+
+/** Whose events Accounting takes, and what it does about them. */
+function startConsumers({ database, live, robots, nats }: Reacting) {
   const rules = { clock, timeZone, random: (min: number, max: number) => randomInt(min, max + 1) };
   const pipe = { service: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction };
   const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(sql, events) });
@@ -92,14 +100,10 @@ runService(logger, async (lifecycle) => {
       const { posted, mayClose } = await reactToTasks(rules, sql, events);
       return () => {
         live.announce(posted);
-        if (mayClose) robot.look();
+        if (posted.length > 0) robots.sealNow();
+        if (mayClose) robots.closeNow();
       };
     },
   });
-  const consumers = { users, tasks };
-  registerPipe(metrics, { relay, consumers });
-  for (const [name, consumer] of Object.entries(consumers)) {
-    lifecycle.onStop(`consumer of ${name}`, consumer.stop);
-    health.add(`consumer of ${name}`, consumer.check);
-  }
-});
+  return { users, tasks };
+}

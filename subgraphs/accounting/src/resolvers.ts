@@ -1,47 +1,19 @@
 import type { PageArguments } from '@ates/service-kit/connection';
 import { pageOf } from '@ates/service-kit/connection';
-import type { Database } from '@ates/service-kit/database';
 import { DomainError } from '@ates/service-kit/domain-error';
 import { isId, notFound } from '@ates/service-kit/identifiers';
 import { DateScalar, DateTimeScalar, safeIntegerScalar } from '@ates/service-kit/scalars';
-import type { Loader } from '@ates/service-kit/loader';
-import type { Cents } from '@ates/shared-events/cents';
 import { signedIn, withRole, type Viewer } from '@ates/service-kit/viewer';
-import type { LiveBalances } from './live-balance.ts';
 import type { PostedEntry } from './posting.ts';
-import { earningsLoader } from './closing-queries.ts';
+import { SEES_ALL_ACCOUNTS, type AccountingContext, type AccountingServices } from './accounting-context.ts';
 import { dayResolvers } from './day-resolvers.ts';
 import { inOrder } from './ordered-entries.ts';
-import { entriesAfter, listAccounts, numberOfEntry, statementLoaders, type AccountFilter, type AccountRow, type EntryRow, type StatementLoaders, type TaskCopy } from './statement-queries.ts';
-
-export interface AccountingContext extends StatementLoaders {
-  readonly viewer: Viewer | null;
-  /** The company's earnings by day. */
-  readonly earnings: Loader<string, Cents>;
-}
-
-export interface AccountingServices {
-  readonly database: Database;
-  readonly live: LiveBalances;
-  /** The current business day, `YYYY-MM-DD`. */
-  readonly currentDay: () => Promise<string>;
-  readonly timeZone: string;
-  readonly clock: () => Date;
-  /** Lets the robot look whether a day can be closed. */
-  readonly closeNow: () => void;
-}
+import { entriesAfter, listAccounts, numberOfEntry, type AccountFilter, type AccountRow, type EntryRow, type TaskCopy } from './statement-queries.ts';
 
 /** An account as a resolver's parent: who owns it decides who may see it. */
 interface AccountReference {
   readonly id: string;
   readonly ownerId: string;
-}
-
-/** Who sees more than their own account. */
-export const SEES_ALL_ACCOUNTS = ['ACCOUNTANT', 'ADMIN'] as const;
-
-export function accountingContext({ database, currentDay }: AccountingServices, viewer: Viewer | null): AccountingContext {
-  return { viewer, ...statementLoaders(database, currentDay), earnings: earningsLoader(database.sql) };
 }
 
 /** @throws DomainError as `withRole` does, unless the account is the viewer's own */

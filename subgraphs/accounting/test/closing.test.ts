@@ -1,11 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Database, Sql } from '@ates/service-kit/database';
+import type { Database } from '@ates/service-kit/database';
 import { createLogger } from '@ates/service-kit/logger';
 import { assertContract } from '@ates/shared-events/event';
 import { definitionOf } from '@ates/shared-events/catalog';
+import { cents } from '@ates/shared-events/cents';
+import { newId } from '@ates/shared-events/new-id';
 import { closeByHand } from '../src/close-command.ts';
 import { lookAtDays, type CloseRobotOptions } from '../src/close-robot.ts';
 import { closeDay } from '../src/closing.ts';
+import { feeFor } from '../src/ledger.ts';
+import { lockAccounts, post } from '../src/posting.ts';
+import { reactToTasks } from '../src/reactions.ts';
+import { dyingAfter } from './dying-database.ts';
 import { FEE, openLedger, REWARD, type LedgerFixture } from './ledger-fixture.ts';
 
 const [MONDAY, TUESDAY, WEDNESDAY, THURSDAY] = ['2026-11-16', '2026-11-17', '2026-11-18', '2026-11-19'] as const;
@@ -67,7 +73,7 @@ describe('The close of a business day', () => {
     const [paid] = await eventsOf('account.paid');
     expect(paid?.data).toMatchObject({ ownerId: ann, entry: { kind: 'PAYOUT', amount: -EARNED, balanceAfter: 0, businessDay: MONDAY, description: `Payout of the balance of ${MONDAY}` } });
     expect((await eventsOf('account.balance_changed')).filter(({ aggregate_id }) => aggregate_id === paid?.aggregate_id).at(-1)).toMatchObject({ version: (paid?.version ?? 0) + 1, data: { balance: 0 } });
-    expect((await eventsOf('account.carried_over')).map(({ data }) => [data.ownerId, data.balance]).sort()).toEqual([[bob, -FEE], [cleo, 0]].sort());
+    expect(new Map((await eventsOf('account.carried_over')).map(({ data }) => [data.ownerId, data.balance]))).toEqual(new Map<unknown, unknown>([[bob, -FEE], [cleo, 0]]));
     const [closed] = await eventsOf('day.closed');
     expect(closed?.data).toMatchObject({ businessDay: MONDAY, assignments: 2, completions: 1, companyEarnings: 2 * FEE - REWARD, paidOut: EARNED, paidEmployees: 1, carriedOver: -FEE, employeesInTheRed: 1 });
     expect((await eventsOf('day.opened')).map(({ data }) => data)).toEqual([expect.objectContaining({ businessDay: TUESDAY, part: 1, parts: 1, balances: [expect.objectContaining({ ownerId: bob, balance: -FEE })] })]);
@@ -203,6 +209,16 @@ describe('The close of a business day', () => {
     await expect(ledger.rows('delete from day_closings')).rejects.toThrow(/permission denied/);
   });
 
+  test('takes no posting any more, whoever tries', async () => {
+    const ann = await ledger.hire();
+    const taskId = await ledger.work(ann, MONDAY, true);
+    await ledger.end(MONDAY);
+    await look();
+    const posting = { ...feeFor({ taskId, assignmentNumber: 2, employeeId: ann, businessDay: MONDAY, lateFor: null }, { fee: cents(FEE), reward: cents(REWARD) }, undefined), id: newId(), traceparent: '' };
+    const byHand = ledger.database.sqlTransaction(async (sql) => post(sql, [posting], await lockAccounts(sql, [ann], []), ledger.now));
+    await expect(byHand).rejects.toThrow(/is closed: post it to the first open day/);
+  });
+
   test('asked for a hundred times by ten replicas at once, comes once', async () => {
     const employees = await Promise.all(['Ann', 'Bob', 'Cleo'].map((name) => ledger.hire(name)));
     for (const employee of employees) await ledger.work(employee, MONDAY, true);
@@ -225,7 +241,7 @@ describe('The close of a business day', () => {
     await ledger.end(MONDAY);
     let [statements, isClosed] = [0, false];
     while (!isClosed) {
-      const { database, done } = dyingAfter(statements);
+      const { database, done } = dyingAfter(ledger.database, statements, (pid) => ledger.rows('select pg_terminate_backend($1)', [pid]));
       isClosed = await closeDay(database, MONDAY, { timeZone: 'UTC', clock: ledger.clock }).catch(() => false);
       if (isClosed) break;
       expect(done()).toBe(statements);
@@ -248,10 +264,13 @@ describe('The close of a business day', () => {
     await ledger.apply(ledger.ended(MONDAY, { assignments: 1, completions: 1 }));
     const { promise: mayCommit, resolve: commit } = Promise.withResolvers<void>();
     const { promise: isPosted, resolve: posted } = Promise.withResolvers<void>();
-    const posting = slowly(async () => {
+    const posting = ledger.database.sqlTransaction(async (sql) => {
+      await reactToTasks({ clock: ledger.clock, random: (min) => min, timeZone: 'UTC' }, sql, [ledger.assigned(taskId, ann, MONDAY, 2)] as never);
+      // What may wait for the commit has left by now.
+      await sql('select 1');
       posted();
       await mayCommit;
-    }).apply(ledger.assigned(taskId, ann, MONDAY, 2));
+    });
     await isPosted;
     const closing = look();
     await waitingFor(1);
@@ -264,50 +283,6 @@ describe('The close of a business day', () => {
     expect(await lastRun()).toMatchObject({ outcome: 'WAITING' });
     await expectBalancedLedger();
   });
-
-  /** A database whose connection is ended before the statement after so many. */
-  function dyingAfter(statements: number): { readonly database: Database; readonly done: () => number } {
-    let done = 0;
-    const count = async (sql: Sql): Promise<void> => {
-      if (done === statements) {
-        const [session] = await sql<{ pid: number }>('select pg_backend_pid() as pid');
-        await ledger.rows('select pg_terminate_backend($1)', [session?.pid]);
-      }
-      done += 1;
-    };
-    const database: Database = {
-      ...ledger.database,
-      sqlTransaction: (work) =>
-        ledger.database.sqlTransaction((sql) => {
-          const dying = async <Row>(text: string, params?: readonly unknown[]): Promise<Row[]> => {
-            await count(sql);
-            return sql<Row>(text, params);
-          };
-          const later = async (text: string, params?: readonly unknown[]): Promise<void> => void (await dying(text, params));
-          return work(Object.assign(dying, { later })).then(async (result) => {
-            // The commit is a statement too.
-            await count(sql);
-            return result;
-          });
-        }),
-    };
-    return { database, done: () => done - 1 };
-  }
-
-  /** The ledger, whose transactions wait before they commit. */
-  function slowly(wait: () => Promise<void>): Pick<LedgerFixture, 'apply'> {
-    return {
-      apply: async (...events) => {
-        const { reactToTasks } = await import('../src/reactions.ts');
-        return ledger.database.sqlTransaction(async (sql) => {
-          const reaction = await reactToTasks({ clock: ledger.clock, random: (min) => min, timeZone: 'UTC' }, sql, events as never);
-          await sql('select 1');
-          await wait();
-          return reaction;
-        });
-      },
-    };
-  }
 
   /** Resolves when so many sessions wait for an advisory lock. */
   async function waitingFor(sessions: number): Promise<void> {

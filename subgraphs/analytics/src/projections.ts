@@ -1,4 +1,4 @@
-import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
+import { isUserState, type PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { addCents, negateCents, ZERO_CENTS, type Cents } from '@ates/shared-events/cents';
 
 /** How the totals of a day change. */
@@ -45,6 +45,7 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
   };
   const changes = { days, ...noRows() };
   for (const event of events) {
+    if (isUserState(event)) continue;
     switch (event.dataschema) {
       case 'task.created.v2':
       case 'task.updated.v1':
@@ -75,12 +76,6 @@ export function project(events: readonly PublishedAtesEvent[]): Changes {
       case 'user.denied.v1':
         changes.attempts.push({ attemptedAt: event.data.attemptedAt, denied: event.dataschema === 'user.denied.v1' });
         break;
-      case 'user.created.v1':
-      case 'user.updated.v1':
-      case 'user.role_changed.v1':
-      case 'user.deactivated.v1':
-      case 'user.reactivated.v1':
-      case 'user.deleted.v1':
       case 'account.balance_changed.v1':
       case 'account.carried_over.v1':
       case 'task.deleted.v1':

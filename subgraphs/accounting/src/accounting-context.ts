@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Database } from '@ates/service-kit/database';
 import type { Loader } from '@ates/service-kit/loader';
 import type { Viewer } from '@ates/service-kit/viewer';
@@ -19,6 +20,8 @@ export interface AccountingServices {
   readonly currentDay: () => Promise<string>;
   readonly timeZone: string;
   readonly clock: () => Date;
+  /** Signs the links to statements. */
+  readonly linkKey: KeyObject;
   /** Lets the robot look whether a day can be closed. */
   readonly closeNow: () => void;
 }

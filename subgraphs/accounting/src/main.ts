@@ -21,6 +21,8 @@ import { createLiveBalances, type LiveBalances } from './live-balance.ts';
 import { reactToTasks, reactToUsers } from './reactions.ts';
 import { accountingContext } from './accounting-context.ts';
 import { accountingResolvers } from './resolvers.ts';
+import { serveStatements } from './statement-door.ts';
+import { statementLinkKey } from './statement-links.ts';
 import { startRobots, type Robots } from './robots.ts';
 
 const config = readAccountingConfig();
@@ -45,14 +47,17 @@ runService(logger, async (lifecycle) => {
 
   const live = createLiveBalances(logger);
   const robots = startRobots({ database, live, config, clock, metrics, logger }, lifecycle);
-  const services = { database, live, timeZone, clock, currentDay: () => dateIn(database.sql, timeZone, clock()), closeNow: robots.closeNow };
+  const linkKey = statementLinkKey(config.GATEWAY_SECRET);
+  const app = createHttpApp(health, metrics);
+  serveStatements(app, { sql: database.sql, gatewaySecret: config.GATEWAY_SECRET, key: linkKey, clock, logger });
+  const services = { database, live, linkKey, timeZone, clock, currentDay: () => dateIn(database.sql, timeZone, clock()), closeNow: robots.closeNow };
   health.add('nats', () => 'is not connected yet');
   const connecting = connectNats(config.NATS_URL, 'accounting', logger);
   const revocations = followRevocations({ nats: connecting, logger });
   lifecycle.onStop('revocations', revocations.stop);
   registerRevocations(metrics, revocations, health);
   const server = await startSubgraphServer({
-    app: createHttpApp(health, metrics),
+    app,
     host: config.HOST,
     port: config.PORT,
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),

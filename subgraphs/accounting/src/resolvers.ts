@@ -8,6 +8,8 @@ import type { PostedEntry } from './posting.ts';
 import { SEES_ALL_ACCOUNTS, type AccountingContext, type AccountingServices } from './accounting-context.ts';
 import { dayResolvers } from './day-resolvers.ts';
 import { inOrder } from './ordered-entries.ts';
+import { statementLink, type StatementFormat } from './statement-links.ts';
+import { statementPeriod } from './statement-period.ts';
 import { entriesAfter, listAccounts, numberOfEntry, type AccountFilter, type AccountRow, type EntryRow, type TaskCopy } from './statement-queries.ts';
 
 /** An account as a resolver's parent: who owns it decides who may see it. */
@@ -57,7 +59,7 @@ export function accountingResolvers(services: AccountingServices): Record<string
     },
     Mutation: days.mutation,
     Subscription: { balanceChanged: balanceChanged(services) },
-    ...accountTypes(),
+    ...accountTypes(services),
     ...days.types,
     ...copiedTypes(),
   };
@@ -77,7 +79,7 @@ function balanceChanged({ database: { sql }, live }: AccountingServices) {
   };
 }
 
-function accountTypes(): Record<string, unknown> {
+function accountTypes({ clock, linkKey }: AccountingServices): Record<string, unknown> {
   return {
     Account: {
       __resolveReference: ({ id }: { id: string }, context: AccountingContext) => accountById(context, id),
@@ -87,6 +89,8 @@ function accountTypes(): Record<string, unknown> {
       earnedToday: ({ id }: AccountReference, _: unknown, { earnedToday }: AccountingContext) => earnedToday.load(id),
       entries: ({ id }: AccountReference, { day, ...page }: PageArguments & { day?: string | null }, { statements }: AccountingContext) =>
         statements.load({ accountId: id, day: day ?? null, page: pageOf(page) }),
+      statement: ({ id }: AccountReference, { format, day, month }: StatementArguments) =>
+        statementLink({ accountId: id, period: statementPeriod(day, month), format, now: clock(), key: linkKey }),
     },
     Entry: {
       task: ({ taskId }: EntryRow) => (taskId === null ? null : { id: taskId }),
@@ -95,6 +99,12 @@ function accountTypes(): Record<string, unknown> {
       hash: ({ accountId, number }: EntryRow, _: unknown, { hashes }: AccountingContext) => hashes.load({ accountId, number }),
     },
   };
+}
+
+interface StatementArguments {
+  readonly format: StatementFormat;
+  readonly day?: string | null;
+  readonly month?: string | null;
 }
 
 /** Other services' entities: what Accounting adds to them, and what it knows of them from its copies. */

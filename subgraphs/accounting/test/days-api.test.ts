@@ -9,6 +9,7 @@ import { startCloseRobot, type CloseRobot } from '../src/close-robot.ts';
 import { createLiveBalances, tellOfPayouts } from '../src/live-balance.ts';
 import { accountingContext, type AccountingServices } from '../src/accounting-context.ts';
 import { accountingResolvers } from '../src/resolvers.ts';
+import { statementLinkKey } from '../src/statement-links.ts';
 import { FEE, openLedger, REWARD, type LedgerFixture } from './ledger-fixture.ts';
 
 const [MONDAY, TUESDAY] = ['2026-11-16', '2026-11-17'] as const;
@@ -31,7 +32,7 @@ describe('Days in the API', () => {
     ledger.now = new Date(`${MONDAY}T10:00:00Z`);
     const database = counting(ledger.database);
     robot = startCloseRobot({ database: ledger.database, timeZone: 'UTC', clock: ledger.clock, logger: LOGGER, alarmAfterMs: 600_000, onClosed: (day) => tellOfPayouts(ledger.database.sql, live, day) });
-    services = { database, live, timeZone: 'UTC', clock: ledger.clock, currentDay: () => Promise.resolve(MONDAY), closeNow: robot.look };
+    services = { database, live, linkKey: statementLinkKey('a secret of the gateway'), timeZone: 'UTC', clock: ledger.clock, currentDay: () => Promise.resolve(MONDAY), closeNow: robot.look };
     for (const name of ['Ann', 'Bob', 'Cleo', 'Dora']) people.set(name, await ledger.hire(name));
     people.set('Acca', await ledger.hire('Acca', ['ACCOUNTANT']));
     people.set('Mona', await ledger.hire('Mona', ['MANAGER']));
@@ -126,6 +127,15 @@ describe('Days in the API', () => {
   test('an entry says what it was posted for, and a payout has no task', async () => {
     const { myAccount } = await ask('Ann', '{ myAccount { entries { edges { node { kind amount description day lateFor hash balanceAfter task { id } } } } } }');
     expect(myAccount.entries.edges[0].node).toEqual({ kind: 'PAYOUT', amount: -EARNED, description: `Payout of the balance of ${MONDAY}`, day: MONDAY, lateFor: null, hash: null, balanceAfter: 0, task: null });
+  });
+
+  test('statements are links, of one’s own account, to a day or a month', async () => {
+    const { myAccount } = await ask('Ann', '{ myAccount { day: statement(format: PDF, day: "2026-11-16") { url expiresAt } month: statement(format: CSV, month: "2026-11") { url } } }');
+    expect(myAccount.day).toEqual({ url: expect.stringMatching(/^\/statements\/[\w-]+\/statement-2026-11-16\.pdf$/), expiresAt: new Date(ledger.now.getTime() + 300_000).toISOString() });
+    expect(myAccount.month.url).toMatch(/\/statement-2026-11\.csv$/);
+    for (const period of ['', ', day: "2026-11-16", month: "2026-11"', ', month: "2026-13"', ', day: "2026-11-31"']) {
+      expect(await codeOf('Ann', `{ myAccount { statement(format: CSV${period}) { url } } }`)).toBe('BAD_USER_INPUT');
+    }
   });
 
   test('accounts can be listed by who is in the red, and by owner', async () => {

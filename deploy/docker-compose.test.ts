@@ -24,7 +24,7 @@ const PROJECT_DIR = resolve(import.meta.dirname, '..');
 const OUR_SERVICES = ['users', 'tasks', 'accounting', 'analytics', 'gateway'];
 const SUBGRAPHS = ['users', 'tasks', 'accounting', 'analytics'];
 /** Set by npm start for its own purposes only. */
-const EMBEDDED_ONLY = ['NODE_COMPILE_CACHE', 'PASSWORD_MIN_LENGTH'];
+const EMBEDDED_ONLY = ['MAIL_DIR', 'NODE_COMPILE_CACHE', 'PASSWORD_MIN_LENGTH'];
 
 const text = readFileSync(join(PROJECT_DIR, 'docker-compose.yml'), 'utf8');
 const file = parse(text, { merge: true }) as { services: Record<string, ComposeService>; networks: Record<string, { internal?: boolean } | null> };

@@ -2,6 +2,7 @@ import type { Guard } from './guard.ts';
 
 const LEDGER = 'subgraphs/accounting/migrations/2026-11-20-accounting.ts';
 const CHECKS = 'subgraphs/accounting/migrations/2026-11-21-ledger-checks.ts';
+const IN_ORDER = 'subgraphs/accounting/migrations/2026-11-22-entries-in-order.ts';
 const ACCOUNTING_TEST = 'subgraphs/accounting/test/accounting.test.ts';
 const LEDGER_TEST = 'subgraphs/accounting/test/ledger-guards.test.ts';
 
@@ -27,25 +28,25 @@ export const LEDGER_GUARDS: readonly Guard[] = [
   },
   {
     name: 'ledger: an entry continues the one before it',
-    edits: [{ file: CHECKS, find: 'where entry.balance_after <> entry.amount + coalesce(before.balance_after, 0)', replace: 'where false' }],
+    edits: [{ file: IN_ORDER, find: 'where entry.balance_after <> entry.amount + coalesce(entry.balance_before, before.balance_after, 0)', replace: 'where false' }],
     test: LEDGER_TEST,
     named: 'does not continue',
   },
   {
     name: 'ledger: entries are numbered without gaps',
-    edits: [{ file: CHECKS, find: 'or (entry.number > 1 and before.id is null)', replace: '' }],
+    edits: [{ file: IN_ORDER, find: 'or (entry.number > 1 and coalesce(entry.number_before, before.number, 0) <> entry.number - 1)', replace: '' }],
     test: LEDGER_TEST,
     named: 'leaves a number out',
   },
   {
     name: 'ledger: an entry is counted by its account',
-    edits: [{ file: CHECKS, find: 'where accounts.id is null or accounts.entry_count < entry.number', replace: 'where false' }],
+    edits: [{ file: IN_ORDER, find: 'where accounts.id is null or accounts.entry_count < last.number limit 1', replace: 'where false limit 1' }],
     test: LEDGER_TEST,
     named: 'not counted',
   },
   {
     name: 'ledger: an entry belongs to a posting',
-    edits: [{ file: CHECKS, find: 'where not exists (select from postings where postings.id = entry.posting_id)', replace: 'where false' }],
+    edits: [{ file: IN_ORDER, find: 'where not exists (select from postings where postings.id = entry.posting_id) limit 1', replace: 'where false limit 1' }],
     test: LEDGER_TEST,
     named: 'belongs to no posting',
   },

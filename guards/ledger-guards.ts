@@ -28,13 +28,13 @@ export const LEDGER_GUARDS: readonly Guard[] = [
   },
   {
     name: 'ledger: an entry continues the one before it',
-    edits: [{ file: IN_ORDER, find: 'where entry.balance_after <> entry.amount + coalesce(entry.balance_before, before.balance_after, 0)', replace: 'where false' }],
+    edits: [{ file: IN_ORDER, find: 'entry.balance_after = entry.amount + coalesce(before.balance_after, 0) and', replace: 'true and' }, { file: IN_ORDER, find: 'balance_after = amount + balance_before and', replace: 'true and' }],
     test: LEDGER_TEST,
     named: 'does not continue',
   },
   {
     name: 'ledger: entries are numbered without gaps',
-    edits: [{ file: IN_ORDER, find: 'or (entry.number > 1 and coalesce(entry.number_before, before.number, 0) <> entry.number - 1)', replace: '' }],
+    edits: [{ file: IN_ORDER, find: 'and (entry.number = 1 or before.id is not null)', replace: '' }, { file: IN_ORDER, find: ' and number = number_before + 1', replace: '' }],
     test: LEDGER_TEST,
     named: 'leaves a number out',
   },

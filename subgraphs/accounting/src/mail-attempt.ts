@@ -13,7 +13,6 @@ export interface AttemptOptions {
 }
 
 const SEND_TIMEOUT_MS = 90_000;
-/** With the waits between them, a day. */
 /** About a week, of which all but the first hour is an attempt an hour. */
 const ATTEMPTS_MAX = 180;
 const RETRY_MIN_MS = 30_000;

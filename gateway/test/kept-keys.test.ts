@@ -5,6 +5,7 @@ import { createLogger } from '@ates/service-kit/logger';
 import type { RevocationFeed } from '@ates/service-kit/revocations';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { eventually } from './support/eventually.ts';
 import { AUDIENCE, ISSUER, startTokenIssuer, type TokenIssuer } from './support/token-issuer.ts';
 
 let folder: string;
@@ -57,6 +58,8 @@ test('a key that the file does not hold may be one that was made since: that say
   await started().authenticate(ann);
   await writeFile(file(), (await readFile(file(), 'utf8')).replace('test-key', 'older-key'));
   await expect(started().authenticate(await issuer.bearer({ userId: 'bob' }))).resolves.toMatchObject({ userId: 'bob' });
+  // They are kept a moment after they are known.
+  await eventually('the keys are kept', async () => (await readFile(file(), 'utf8')).includes('test-key'));
   await writeFile(file(), (await readFile(file(), 'utf8')).replace('test-key', 'older-key'));
   await issuer.stop();
   await expect(started().authenticate(ann)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { domainToASCII } from 'node:url';
-import nodemailer, { type NodemailerError, type SendMailOptions } from 'nodemailer';
+import type * as Nodemailer from 'nodemailer';
+import type { NodemailerError, SendMailOptions } from 'nodemailer';
 import addressparser from 'nodemailer/lib/addressparser';
 import type { ClaimedMail } from './mail-queue.ts';
 import type { MailTexts } from './mail-texts.ts';
@@ -104,8 +105,19 @@ function composed(mail: OutgoingMail, sender: ReturnType<typeof readSender>): Se
   };
 }
 
+/** It takes long to load: not before there is a mail. */
+function lazily<Transporter>(make: (nodemailer: typeof Nodemailer) => Transporter): { get(): Promise<Transporter>; readonly made: Transporter | undefined } {
+  let made: Transporter | undefined;
+  return {
+    get: async () => (made ??= make(await import('nodemailer'))),
+    get made() {
+      return made;
+    },
+  };
+}
+
 function smtpTransport(url: string, compose: (mail: OutgoingMail) => SendMailOptions): MailTransport {
-  const smtp = nodemailer.createTransport({
+  const smtp = lazily((nodemailer) => nodemailer.createTransport({
     url,
     pool: true,
     maxConnections: CONNECTIONS_MAX,
@@ -116,20 +128,22 @@ function smtpTransport(url: string, compose: (mail: OutgoingMail) => SendMailOpt
     dnsTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_TIMEOUT_MS,
     idleTimeout: IDLE_TIMEOUT_MS,
-  });
+  }));
   return {
     send: async (mail, over) => {
-      await smtp.sendMail({ ...compose(mail), signal: over });
+      const transporter = await smtp.get();
+      await transporter.sendMail({ ...compose(mail), signal: over });
     },
-    close: () => smtp.close({ force: true }),
+    close: () => smtp.made?.close({ force: true }),
   };
 }
 
 function fileTransport(directory: string, compose: (mail: OutgoingMail) => SendMailOptions): MailTransport {
-  const files = nodemailer.createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
+  const files = lazily((nodemailer) => nodemailer.createTransport({ streamTransport: true, buffer: true, newline: 'windows' }));
   return {
     send: async (mail, over) => {
-      const { message } = await files.sendMail(compose(mail));
+      const transporter = await files.get();
+      const { message } = await transporter.sendMail(compose(mail));
       await mkdir(directory, { recursive: true });
       const written = join(directory, `.${randomUUID()}.tmp`);
       try {

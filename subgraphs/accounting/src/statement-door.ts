@@ -11,7 +11,6 @@ import { runInTrace, traceOf } from '@ates/service-kit/trace-context';
 import type { Express, Request, Response } from 'express';
 import { statementCsv } from './statement-csv.ts';
 import { checkStatementLink, statementFileName, StatementLinkRefused, type StatementFormat } from './statement-links.ts';
-import { statementPdf } from './statement-pdf.ts';
 import { readStatementHead, readStatementPages, type StatementHead, type StatementLine } from './statement-rows.ts';
 
 interface StatementDoorParts {
@@ -30,8 +29,14 @@ interface DocumentKind {
 
 const DOCUMENTS: Record<StatementFormat, DocumentKind> = {
   CSV: { contentType: 'text/csv; charset=utf-8; header=present', write: statementCsv },
-  PDF: { contentType: 'application/pdf', write: statementPdf },
+  PDF: { contentType: 'application/pdf', write: writePdf },
 };
+
+/** What makes PDFs takes long to load: not before somebody wants one. */
+async function* writePdf(...statement: Parameters<DocumentKind['write']>): AsyncGenerator<Buffer, void> {
+  const { statementPdf } = await import('./statement-pdf.ts');
+  yield* statementPdf(...statement);
+}
 
 /**
  * Serves `GET /statements/<token>/<file>` to the gateway: the document that the link is signed for, written while it is read, page by

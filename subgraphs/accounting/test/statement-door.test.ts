@@ -73,8 +73,8 @@ describe('The door for statements', () => {
   });
 });
 
-describe('A statement of 50,000 entries', () => {
-  const ENTRIES = 50_000;
+describe('A statement of 20,000 entries', () => {
+  const ENTRIES = 20_000;
   let account: string;
   let door: Door;
   let pagesRead = 0;

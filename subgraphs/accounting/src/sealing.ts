@@ -43,7 +43,7 @@ export interface Sealing {
 /** Held by whoever seals, for one batch: replicas take turns. */
 const SEALING_LOCK = 7_061_022;
 const LOOK_EVERY_MS = 5_000;
-const PAUSE_MS = 200;
+const PAUSE_MS = 1_000;
 /** Finding what lags reads every account, and so takes longer the more there are: it may take a tenth of the time at most. */
 const PAUSE_PER_SEARCH = 9;
 const BATCH_MAX_ENTRIES = 10_000;

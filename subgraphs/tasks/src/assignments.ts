@@ -57,7 +57,7 @@ export async function keepAssignment(sql: Sql, task: { readonly id: string; read
  * Tasks that are locked in one order, so that two of these, or one and a completion, wait for each other and never deadlock; a
  * completion that was first is seen, and leaves its task out. Then rows, assignments and events of all of them.
  */
-export const assignAll = (which: Assignable, isShuffle: boolean): string => `
+const assignAll = (which: Assignable, isShuffle: boolean): string => `
   with task as materialized (
     select task_id, version, assignment_number, assignee_id from task_holders where ${CONDITIONS[which]} order by task_id for update
   ), assigned as materialized (

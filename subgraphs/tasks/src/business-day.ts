@@ -1,5 +1,5 @@
 import type { Database, Sql } from '@ates/service-kit/database';
-import { traceOf } from '@ates/service-kit/trace-context';
+import { currentTraceparent } from '@ates/service-kit/trace-context';
 import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
 import { tasksDayEndedV1 } from '@ates/shared-events/task-events';
@@ -117,7 +117,7 @@ async function endOldestElapsedDay(sql: Sql, now: Date): Promise<string | null> 
   );
   if (totals === undefined) throw new Error(`${oldest.day} is not in the register any more`);
   const marker = { version: 1, businessDay: oldest.day, endedAt: now.toISOString(), ...totals };
-  await recordEvents(sql, [newEvent(tasksDayEndedV1, oldest.id, marker, { time: now, traceparent: traceOf(undefined).traceparent })]);
+  await recordEvents(sql, [newEvent(tasksDayEndedV1, oldest.id, marker, { time: now, traceparent: currentTraceparent() })]);
   return oldest.day;
 }
 

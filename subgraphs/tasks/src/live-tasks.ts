@@ -26,7 +26,7 @@ export interface LiveTasks {
 const REPEATED_MAX_EVENTS = 20_000;
 
 /** What an event means to the users it concerns. */
-export function changesOf(event: PublishedAtesEvent): (readonly [userId: string, change: TaskChange])[] {
+function changesOf(event: PublishedAtesEvent): (readonly [userId: string, change: TaskChange])[] {
   const taskId = event.subject;
   const of = (userId: string | null, kind: TaskChangeKind) => (userId === null ? [] : [[userId, { taskId, kind }] as const]);
   if (event.dataschema === 'task.assigned.v1') {

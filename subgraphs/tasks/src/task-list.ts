@@ -7,7 +7,7 @@ import { walksOf, type Asked, type Place, type Search, type Walk } from './task-
 
 /**
  * A page of tasks. A cursor is the place in the order of the task it belongs to, so rows that are added or change their status meanwhile
- * neither shift nor repeat anything. The time of a page is bounded: where a filter lets few through, a walk ends after some thousand
+ * neither shift nor repeat anything. The time of a page is bounded: where a filter lets few through, a walk ends after 750
  * tasks, and the page has fewer than asked for, though there are more; it goes on with `endCursor` as ever.
  * @throws DomainError BAD_USER_INPUT
  */
@@ -17,9 +17,8 @@ export async function listTasks(database: Database, filter: TaskFilter, order: T
     // A plan that is right for most assignees and creators is slow for the busiest ones.
     await sql.later(`set local plan_cache_mode = 'force_custom_plan'`);
     const asked = await askFor(sql, filter, order, page);
-    const walks = walksOf(asked);
     if ([filter.assigneeId, filter.creatorId].some((id) => id != null && !isId(id))) return { found: [], end: null };
-    const taken = await Promise.all(walks.map((each) => take(sql, each, asked.limit)));
+    const taken = await Promise.all(walksOf(asked).map((each) => take(sql, each, asked.limit)));
     const merged = merge(taken, asked);
     const rows = new Map((await readTasks(sql, merged.places)).map((row) => [row.id, row]));
     return { found: merged.places.flatMap(({ id }) => rows.get(id) ?? []), end: merged.end };

@@ -39,7 +39,7 @@ export interface Walk {
 }
 
 /** So many tasks a walk looks at, at most: what bounds the time of a page, whatever the filter. */
-export const WALK_MAX_TASKS = 750;
+const WALK_MAX_TASKS = 750;
 /** What is found by words is looked at whole while there are not more than so many. */
 const CANDIDATES_MAX = 750;
 /** So few that they are looked at first, whatever else is asked for. */

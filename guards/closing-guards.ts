@@ -27,7 +27,7 @@ export const CLOSING_GUARDS: readonly Guard[] = [
   },
   {
     name: 'close: looks again behind the gate',
-    edits: [{ file: `${SRC}/closing.ts`, find: 'next === null || next.day !== day || whatIsMissing(next.posted, next.marked) !== null', replace: 'next === null' }],
+    edits: [{ file: `${SRC}/closing.ts`, find: 'next === null || next.day !== day || whatIsMissing(next) !== null', replace: 'next === null' }],
     test: CLOSING_TEST,
     named: 'waits for what is being posted',
   },

@@ -39,6 +39,17 @@ describe('npm run ledger -- mails, resend', () => {
     expect(await stateOf(sending)).toMatchObject({ status: 'SENDING', attempts: 3 });
   });
 
+  test('a day that waits for what was discarded is let go with a reason, and no other day is', async () => {
+    const refused = { code: 1, stdout: expect.stringContaining('does not wait for anything') };
+    expect(await run('accept', '2026-11-19', '--why', 'garbage')).toMatchObject(refused);
+    await ledger.work(await ledger.hire(), '2026-11-19');
+    expect(await run('accept', '2026-11-19', '--why', 'garbage')).toMatchObject(refused);
+    await ledger.apply(ledger.ended('2026-11-19', { assignments: 2 }));
+    expect(await run('accept', '2026-11-19', '--why', 'its event was garbage')).toMatchObject({ code: 0, stdout: '2026-11-19 will be closed with what is posted.\n' });
+    expect(await ledger.rows('select accepted_why from day_closings')).toEqual([{ accepted_why: 'its event was garbage' }]);
+    for (const args of [['accept', '2026-11-19'], ['accept', 'yesterday', '--why', 'x'], ['accept', '--why', 'x']]) expect(await run(...args)).toMatchObject({ code: 2 });
+  });
+
   test('it has to be said which', async () => {
     for (const args of [['resend'], ['resend', 'all'], ['resend', '--all', randomUUID()]]) expect(await run(...args)).toMatchObject({ code: 2 });
   });

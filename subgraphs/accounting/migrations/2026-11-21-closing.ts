@@ -51,6 +51,8 @@ export class Migration20261121Closing extends Migration {
         marked_completions integer,
         -- Null where those who told could not delete.
         marked_deletions integer,
+        -- Why it may close though its counts don't match: an operator's decision.
+        accepted_why text,
         closed_at timestamptz,
         company_earnings bigint,
         paid_out bigint,

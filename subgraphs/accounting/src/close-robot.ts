@@ -93,7 +93,7 @@ async function lookAtNextDay({ database, timeZone, clock, alarmAfterMs }: CloseR
   }
   const { day } = next;
   if (next.requestedAt === null && next.endedAt === null) await database.sqlTransaction((sql) => requestClose(sql, { day, requestedBy: null, at: now }));
-  const message = whatIsMissing(next.posted, next.marked);
+  const message = whatIsMissing(next);
   if (message === null) {
     const isClosed = await closeDay(database, day, { timeZone, clock });
     return { result: isClosed ? { day, outcome: 'DONE', message: null } : { day, outcome: 'WAITING', message: 'another replica was closing it' }, overdueMs: 0 };

@@ -120,7 +120,7 @@ export async function closeDay(database: Database, day: string, { timeZone, cloc
     await shutPostingGate(sql);
     const now = clock();
     const next = await nextDayToClose(sql, { timeZone, now });
-    if (next === null || next.day !== day || whatIsMissing(next.posted, next.marked) !== null) return false;
+    if (next === null || next.day !== day || whatIsMissing(next) !== null) return false;
     const { postedAt } = await postingDays(sql, [], { timeZone, now });
     await writeClose(sql, { day, nextDay: await dayAfter(sql, day, timeZone), at: postedAt });
     return true;

@@ -5,7 +5,7 @@ import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
 import { newEvent } from '@ates/shared-events/event';
 import { recordEvents } from '@ates/shared-events/outbox';
 import { COMPANY_ACCOUNT, PAYOUTS_ACCOUNT } from '../migrations/2026-11-20-accounting.ts';
-import type { DayWork } from './day-closing.ts';
+import type { DayState, DayWork } from './day-closing.ts';
 import type { PostingDay } from './ledger.ts';
 
 /** Whoever posts passes it, shared; whoever closes a day has it alone. Before any other lock but the inbox's. */
@@ -86,15 +86,12 @@ export async function recordMarkers(sql: Sql, events: readonly PublishedAtesEven
 }
 
 /** A day that is to be closed next. */
-export interface NextDay {
+export interface NextDay extends DayState {
   readonly day: string;
   /** The time of that day is over in the business time zone. */
   readonly isOver: boolean;
   readonly requestedAt: Date | null;
   readonly endedAt: Date | null;
-  readonly posted: DayWork;
-  /** What its marker told; null before that. */
-  readonly marked: DayWork | null;
 }
 
 /** The day after the last closed one, or at first the earliest that was heard of; null when there is nothing yet. Days close in order. */
@@ -107,11 +104,12 @@ export async function nextDayToClose(sql: Sql, { timeZone, now }: { readonly tim
     readonly marked_assignments: number | null;
     readonly marked_completions: number | null;
     readonly marked_deletions: number | null;
+    readonly is_accepted: boolean;
   }
   const [row] = await sql<Row>(
     `select next.day::text, next.day < ($2::timestamptz at time zone $1)::date as is_over, requested_at, ended_at,
        coalesce(assignments, 0) as assignments, coalesce(completions, 0) as completions,
-       case when known.day is null then 0 else deletions end as deletions, marked_assignments, marked_completions, marked_deletions
+       case when known.day is null then 0 else deletions end as deletions, marked_assignments, marked_completions, marked_deletions, accepted_why is not null as is_accepted
      from (select coalesce(
          next_business_day((select max(day) from day_closings where closed_at is not null), $1),
          (select min(day) from day_closings where closed_at is null)) as day) as next
@@ -119,9 +117,9 @@ export async function nextDayToClose(sql: Sql, { timeZone, now }: { readonly tim
     [timeZone, now],
   );
   if (row?.day == null) return null;
-  const { day, is_over, requested_at, ended_at, assignments, completions, deletions, marked_assignments, marked_completions, marked_deletions } = row;
+  const { day, is_over, requested_at, ended_at, assignments, completions, deletions, marked_assignments, marked_completions, marked_deletions, is_accepted: isAccepted } = row;
   const marked = ended_at === null ? null : { assignments: marked_assignments ?? 0, completions: marked_completions ?? 0, deletions: marked_deletions };
-  return { day, isOver: is_over, requestedAt: requested_at, endedAt: ended_at, posted: { assignments, completions, deletions }, marked };
+  return { day, isOver: is_over, requestedAt: requested_at, endedAt: ended_at, posted: { assignments, completions, deletions }, marked, isAccepted };
 }
 
 /**

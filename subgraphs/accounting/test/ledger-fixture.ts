@@ -34,6 +34,8 @@ export interface LedgerFixture {
   /** The marker with the counts of what was posted. */
   end(day: string): Promise<void>;
   balanceOf(employeeId: string): Promise<number>;
+  /** What must be zero of the whole ledger at any time. */
+  imbalance(): Promise<{ readonly entries: number; readonly balances: number; readonly accountsOff: number }>;
   rows<Row = Record<string, any>>(text: string, params?: readonly unknown[]): Promise<Row[]>;
   close(): Promise<void>;
 }
@@ -76,6 +78,13 @@ export async function openLedger(timeZone = 'UTC'): Promise<LedgerFixture> {
       await fixture.apply(fixture.ended(day, counts ?? {}));
     },
     balanceOf: async (employeeId) => Number((await database.sql<{ balance: string }>('select balance from accounts where owner_id = $1', [employeeId]))[0]?.balance),
+    imbalance: async () => {
+      const [sums] = await database.sql<{ entries: number; balances: number; accountsOff: number }>(
+        `select (select coalesce(sum(amount), 0) from entries)::int as entries, (select sum(balance) from accounts)::int as balances,
+           (select count(*) from accounts a where balance <> coalesce((select sum(amount) from entries where account_id = a.id), 0))::int as "accountsOff"`,
+      );
+      return sums as { entries: number; balances: number; accountsOff: number };
+    },
     rows: async (text, params) => database.sql(text, params),
     close: async () => {
       await database.close();

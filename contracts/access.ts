@@ -38,6 +38,12 @@ export const ACCESS: readonly AccessRule[] = [
   { type: 'Query', field: 'scheduledRuns', allowed: ['ACCOUNTANT', 'ADMIN'] },
   { type: 'Query', field: 'ledgerAudit', allowed: ['ACCOUNTANT', 'ADMIN'] },
   { type: 'Query', field: 'dayStats', allowed: ['ADMIN'] },
+  { type: 'Query', field: 'daysStats', allowed: ['ADMIN'] },
+  { type: 'Query', field: 'mostExpensiveTask', allowed: ['ADMIN'] },
+  { type: 'Query', field: 'mostExpensiveTasks', allowed: ['ADMIN'] },
+  { type: 'Query', field: 'popugsInTheRed', allowed: ['ADMIN'] },
+  { type: 'Query', field: 'auditLog', allowed: ['ADMIN'] },
+  { type: 'Query', field: 'auditExport', allowed: ['ADMIN'], remark: 'whoever has the link has the document, for five minutes' },
   { type: 'Mutation', field: 'login', allowed: ANYBODY },
   { type: 'Mutation', field: 'loginWithBeak', allowed: ANYBODY, remark: 'opens a session of low assurance' },
   { type: 'Mutation', field: 'refreshSession', allowed: ANYBODY },
@@ -60,6 +66,7 @@ export const ACCESS: readonly AccessRule[] = [
   { type: 'Mutation', field: 'closeDay', allowed: ['ADMIN'] },
   { type: 'Subscription', field: 'myTasksChanged', allowed: SIGNED_IN },
   { type: 'Subscription', field: 'balanceChanged', allowed: SIGNED_IN, remark: 'of others: ACCOUNTANT and ADMIN' },
+  { type: 'Subscription', field: 'dayStatsChanged', allowed: ['ADMIN'] },
 ];
 
 /** `docs/access.md`: the table for reading. */

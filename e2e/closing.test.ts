@@ -129,6 +129,23 @@ describe('A day that an admin closes', () => {
     expect({ status: verified.status, said: verified.stdout.slice(0, 20) }).toEqual({ status: 0, said: 'The ledger is whole:' });
   });
 
+  test('is counted by Analytics as Accounting closed it, with everybody’s balances, and can be exported', async () => {
+    const STATS = 'query ($day: Date) { dayStats(day: $day) { reconciled companyEarnings paidOut paidEmployees popugsInTheRed completed balances { edges { node { opening closing employee { email } } } } } }';
+    const { dayStats } = await until('the day is reconciled', 20_000, async () => {
+      const answer = await ask('admin', STATS, { day });
+      return answer.dayStats.reconciled && answer;
+    });
+    const { dayClosing } = await ask('accountant', 'query ($day: Date!) { dayClosing(day: $day) { companyEarnings paidOut paidEmployees } }', { day });
+    expect(dayStats).toMatchObject({ ...dayClosing, completed: 8, popugsInTheRed: [...balances.values()].filter((balance) => balance < 0).length });
+    const closings = new Map(dayStats.balances.edges.map(({ node }: any) => [node.employee.email, node.closing]));
+    expect(closings).toEqual(new Map([...balances].map(([name, balance]) => [`${name}@ates.test`, Math.min(balance, 0)])));
+    const { auditLog } = await ask('admin', 'query ($day: Date) { auditLog(filter: { day: $day, kind: PAYOUT }, first: 50) { edges { node { amount description employee { email } } } } }', { day });
+    expect(auditLog.edges).toHaveLength(dayClosing.paidEmployees);
+    const { auditExport } = await ask('admin', 'query ($day: Date!) { auditExport(fromDay: $day, toDay: $day) { url } }', { day });
+    const csv = await (await fetch(`${new URL(stack.url).origin}${auditExport.url}`)).text();
+    expect(csv.trim().split('\r\n').filter((line) => line.includes(',PAYOUT,'))).toHaveLength(dayClosing.paidEmployees);
+  });
+
   test('shows in what the robots did', async () => {
     const { scheduledRuns } = await ask('admin', '{ scheduledRuns(first: 50) { edges { node { robot day outcome } } } }');
     const nodes = scheduledRuns.edges.map(({ node }: any) => node);

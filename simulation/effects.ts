@@ -1,6 +1,6 @@
 import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
-import { addCents, ZERO_CENTS, type Cents } from '@ates/shared-events/cents';
-import { project, type AuditEntry, type DayChange } from '../subgraphs/analytics/src/projections.ts';
+import { negateCents, ZERO_CENTS, type Cents } from '@ates/shared-events/cents';
+import { project, sumOfDays, type AuditEntry, type DayChange } from '../subgraphs/analytics/src/projections.ts';
 import { applyPostings, feeCause, feeFor, rewardCause, rewardFor, type AccountState, type Posting, type TaskLabel } from '../subgraphs/accounting/src/ledger.ts';
 import { drawPrice, type Price } from '../subgraphs/accounting/src/pricing.ts';
 
@@ -61,22 +61,23 @@ export function applyEvents(effects: Effects, events: readonly PublishedAtesEven
   applyToLedger(effects, events);
 }
 
-/** As Analytics' statements do: sums are added, rows are inserted unless they are there. */
+/** As Analytics' statements do: what is new is added to sums, rows are inserted unless they are there. */
 function applyToReadModel(effects: Effects, events: readonly PublishedAtesEvent[]): void {
   const changes = project(events);
-  for (const [day, change] of changes.days) {
-    const before = effects.days.get(day) ?? { companyEarnings: ZERO_CENTS, assigned: 0, completed: 0 };
-    effects.days.set(day, {
-      companyEarnings: addCents(before.companyEarnings, change.companyEarnings),
-      assigned: before.assigned + change.assigned,
-      completed: before.completed + change.completed,
-    });
+  const parts: [string, Partial<DayChange>][] = [...effects.days, ...[...changes.assignments].map(([day, assigned]): [string, Partial<DayChange>] => [day, { assigned }])];
+  for (const entry of changes.entries) {
+    if (!effects.auditEntries.has(entry.id) && entry.kind !== 'PAYOUT') parts.push([entry.businessDay, { companyEarnings: negateCents(entry.amount) }]);
+    effects.auditEntries.set(entry.id, entry);
   }
-  for (const entry of changes.auditEntries) effects.auditEntries.set(entry.id, entry);
+  for (const { taskId, reward, completedDay } of changes.taskFacts.values()) {
+    if (completedDay !== null && !effects.completions.has(taskId)) parts.push([completedDay, { completed: 1 }]);
+    if (completedDay !== null) effects.completions.set(taskId, completedDay);
+    if (reward !== null) effects.rewards.set(taskId, reward);
+  }
+  effects.days.clear();
+  for (const [day, change] of sumOfDays(parts)) effects.days.set(day, change);
   for (const { denied } of changes.attempts) effects.attempts[denied ? 'denied' : 'granted'] += 1;
-  for (const { taskId, title } of changes.tasks) effects.tasks.set(taskId, title);
-  for (const { taskId, reward } of changes.rewards) effects.rewards.set(taskId, reward);
-  for (const { taskId, day } of changes.completions) effects.completions.set(taskId, day);
+  for (const [taskId, { title }] of changes.tasks) effects.tasks.set(taskId, title);
 }
 
 /** As Accounting does: each cause is posted once. */

@@ -9,6 +9,7 @@ import { createAuthenticator } from '@ates/service-kit/viewer';
 import { createGatewayAuthenticator } from './authenticate.ts';
 import { serveClientSockets } from './client-sockets.ts';
 import type { GatewayConfig } from './config.ts';
+import { serveDocumentProxy } from './document-proxy.ts';
 import { createFederation } from './federation.ts';
 import { createGatewayMetrics } from './gateway-metrics.ts';
 import { createGraphQLServer, type GraphQLServer } from './graphql-server.ts';
@@ -17,7 +18,6 @@ import { createOperationPlans } from './operation-plans.ts';
 import { addReadiness } from './readiness.ts';
 import { createOutsideTokens } from './outside-tokens.ts';
 import { createSocketProtocol } from './socket-protocol.ts';
-import { serveStatementProxy } from './statement-proxy.ts';
 import { createSubscriptions } from './subscriptions.ts';
 import { createUpstreamSockets } from './upstream-sockets.ts';
 
@@ -44,8 +44,8 @@ export async function startGateway(config: GatewayConfig, logger: Logger, lifecy
   const graphQLServer = (): GraphQLServer | undefined => started;
 
   const app = createHttpApp(health, registry);
-  const statements = serveStatementProxy(app, { endpoint: () => federation.endpoint('accounting'), logger });
-  lifecycle.onStop('statements', statements.stop);
+  const documents = serveDocumentProxy(app, { endpoint: (subgraph) => federation.endpoint(subgraph), logger });
+  lifecycle.onStop('documents', documents.stop);
   serveGraphQLOverHttp(app, { authenticator, trustedProxies, logger, graphQLServer });
   const http = await listen(app, config.host, config.port);
   const stopHttp = once(() => http.stop());

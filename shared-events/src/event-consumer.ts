@@ -28,6 +28,10 @@ export interface ConsumerOptions {
   readonly about?: readonly string[];
   /** The least time between the beginnings of two batches that are not full, in ms; default 4. For readers whom a moment costs nothing. */
   readonly lingerMs?: number;
+  /** How many events a transaction holds at most; default 1,500. */
+  readonly batchMaxEvents?: number;
+  /** Those who share the partitions out among themselves have the same one; default the stream's, which all replicas of a service have. */
+  readonly leaseName?: string;
   /** The service's database, for the session that owns partitions. */
   readonly databaseUrl: string;
   readonly nats: NatsConnection;
@@ -70,7 +74,8 @@ interface QueuedMessage extends Message {
 }
 
 const BATCH_MAX_EVENTS = 1_500;
-const QUEUE_MAX_EVENTS = 3_000;
+/** The next batch comes in while one is applied. */
+const QUEUE_MAX_BATCHES = 2;
 /** Nearly as soon as at once, at a fraction of the cost. */
 const PACE_MS = 4;
 const TEND_MS = 500;
@@ -82,7 +87,7 @@ const ATTACH_TIMEOUT_MS = 20_000;
 
 /**
  * Consumes one producer's stream, in order, in batches: one transaction holds the inbox rows, the effects and the new
- * positions of up to 500 events. Where a partition stands is kept in the service's own database and nowhere else, so it can't
+ * positions of up to 1,500 events. Where a partition stands is kept in the service's own database and nowhere else, so it can't
  * be ahead of the effects, and no broker can forget it: JetStream's consumers are made at that position whenever a
  * partition is taken over, and acknowledge nothing.
  *
@@ -113,6 +118,7 @@ class Consumer {
   readonly #readings: readonly Reading[];
   #created: string | null = null;
   readonly #lanes = new Map<number, Lane>();
+  readonly #batchMaxEvents: number;
   readonly #lease: Lease;
   readonly #link: NatsLink;
   #queue: QueuedMessage[] = [];
@@ -124,6 +130,7 @@ class Consumer {
   constructor(options: ConsumerOptions) {
     const { producer, logger, databaseUrl, transaction, react } = options;
     this.#options = options;
+    this.#batchMaxEvents = options.batchMaxEvents ?? BATCH_MAX_EVENTS;
     this.#readings = readingsOf(options.about);
     this.#source = { source: `/${producer}`, stream: streamOf(producer) };
     this.applier = createApplier<RunSql>({
@@ -141,7 +148,7 @@ class Consumer {
       this.#endLanes();
       this.#tendNow();
     });
-    this.#lease = startLease({ databaseUrl, name: this.#source.stream, partitions: UNPARTITIONED + 1, logger, onChange: () => this.#tendNow() });
+    this.#lease = startLease({ databaseUrl, name: options.leaseName ?? this.#source.stream, partitions: UNPARTITIONED + 1, logger, onChange: () => this.#tendNow() });
   }
 
   openPartitions(): number[] {
@@ -171,7 +178,7 @@ class Consumer {
         this.#tendAt = Date.now() + TEND_MS;
         await this.#guarded(() => this.#tend());
       } else if (this.#queue.length > 0) {
-        if (this.#queue.length < BATCH_MAX_EVENTS) await pause(this.#appliedAt + paceMs - Date.now(), this.stopped.signal);
+        if (this.#queue.length < this.#batchMaxEvents) await pause(this.#appliedAt + paceMs - Date.now(), this.stopped.signal);
         await this.#guarded(() => this.#applyNext());
       } else {
         await this.#wake.wait(Math.max(this.#tendAt - Date.now(), 0), this.stopped.signal);
@@ -203,7 +210,7 @@ class Consumer {
 
   async #applyNext(): Promise<void> {
     this.#appliedAt = Date.now();
-    const batch = this.#queue.splice(0, BATCH_MAX_EVENTS);
+    const batch = this.#queue.splice(0, this.#batchMaxEvents);
     this.#room.resolve();
     this.#room = Promise.withResolvers();
     if (batch.length > 0) await this.applier.apply(batch);
@@ -268,7 +275,7 @@ class Consumer {
         await chain.add(message);
         this.#queue.push(read);
         this.#wake.set();
-        if (this.#queue.length >= QUEUE_MAX_EVENTS) await this.#room.promise;
+        if (this.#queue.length >= this.#batchMaxEvents * QUEUE_MAX_BATCHES) await this.#room.promise;
       }
     } catch (error) {
       if (lane.open) this.#options.logger.warn({ err: error, stream: this.#source.stream, partition }, 'a partition is attached again');

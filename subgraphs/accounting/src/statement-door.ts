@@ -1,16 +1,11 @@
 import type { KeyObject } from 'node:crypto';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { Sql } from '@ates/service-kit/database';
-import { DomainError, errorCodeOf, HTTP_STATUS } from '@ates/service-kit/domain-error';
-import { secretCheck, STRANGER_REFUSED } from '@ates/service-kit/gateway-secret';
+import { serveDocuments } from '@ates/service-kit/document-door';
+import { DomainError } from '@ates/service-kit/domain-error';
 import type { Logger } from '@ates/service-kit/logger';
-import { maskError } from '@ates/service-kit/mask-error';
-import { refuseStranger, send } from '@ates/service-kit/subgraph-endpoint';
-import { runInTrace, traceOf } from '@ates/service-kit/trace-context';
-import type { Express, Request, Response } from 'express';
+import type { Express } from 'express';
 import { statementCsv } from './statement-csv.ts';
-import { checkStatementLink, statementFileName, StatementLinkRefused, type StatementFormat } from './statement-links.ts';
+import { checkStatementLink, statementFileName, type StatementFormat } from './statement-links.ts';
 import { readStatementHead, readStatementPages, type StatementHead, type StatementLine } from './statement-rows.ts';
 
 interface StatementDoorParts {
@@ -40,48 +35,21 @@ async function* writePdf(...statement: Parameters<DocumentKind['write']>): Async
 
 /**
  * Serves `GET /statements/<token>/<file>` to the gateway: the document that the link is signed for, written while it is read, page by
- * page, as fast as the reader takes it. Refusals are JSON with a code; the link is written to no log.
+ * page, as fast as the reader takes it.
  */
-export function serveStatements(app: Express, parts: StatementDoorParts): void {
-  const fromGateway = secretCheck(parts.gatewaySecret);
-  app.get('/statements/:token/:file', (request, response) => {
-    if (!fromGateway(request)) return refuseStranger(response, 'Statements are given to the gateway only: open the link there', STRANGER_REFUSED);
-    return void runInTrace(traceOf(request.header('traceparent')), () => answer(parts, request, response));
+export function serveStatements(app: Express, { sql, gatewaySecret, key, clock, logger }: StatementDoorParts): void {
+  serveDocuments(app, {
+    path: 'statements',
+    called: { one: 'a statement', many: 'Statements' },
+    gatewaySecret,
+    logger,
+    open: async (link) => {
+      const now = clock();
+      const asked = checkStatementLink(link, key, now);
+      const head = await readStatementHead(sql, { ...asked, now });
+      if (head === null) throw new DomainError('NOT_FOUND', 'There is no such account any more');
+      const { contentType, write } = DOCUMENTS[asked.format];
+      return { contentType, fileName: statementFileName(asked), chunks: () => write(head, readStatementPages(sql, head)) };
+    },
   });
-}
-
-async function answer({ sql, key, clock, logger }: StatementDoorParts, { params, method }: Request<{ token: string; file: string }>, response: Response): Promise<void> {
-  try {
-    const now = clock();
-    const asked = checkStatementLink(params, key, now);
-    const head = await readStatementHead(sql, { ...asked, now });
-    if (head === null) throw new DomainError('NOT_FOUND', 'There is no such account any more');
-    const { contentType, write } = DOCUMENTS[asked.format];
-    response.setHeader('content-type', contentType);
-    response.setHeader('content-disposition', `attachment; filename="${statementFileName(asked)}"`);
-    if (method === 'HEAD') return void response.end();
-    const chunks = write(head, readStatementPages(sql, head));
-    // With the first one there it has begun well: what fails before can still be refused in words.
-    const first = await chunks.next();
-    if (first.done === true || response.destroyed) return;
-    await pipeline(Readable.from(from(first.value, chunks)), response);
-  } catch (error) {
-    // Half a statement must not look like a whole one: its connection ends without the end of the answer.
-    if (response.headersSent) return endUnfinished(response, error, logger);
-    response.removeHeader('content-type');
-    response.removeHeader('content-disposition');
-    const shown = maskError({ message: 'The statement cannot be made' }, error, logger);
-    send(response, error instanceof StatementLinkRefused ? error.status : HTTP_STATUS[errorCodeOf(shown.extensions) ?? 'INTERNAL'], { errors: [shown] });
-  }
-}
-
-async function* from<Chunk>(first: Chunk, rest: AsyncIterable<Chunk>): AsyncGenerator<Chunk, void> {
-  yield first;
-  yield* rest;
-}
-
-function endUnfinished(response: Response, error: unknown, logger: Logger): void {
-  // Whoever closes the window while it comes is no failure.
-  if ((error as { code?: unknown }).code !== 'ERR_STREAM_PREMATURE_CLOSE') logger.error({ err: error }, 'a statement ended before it was whole');
-  response.destroy();
 }

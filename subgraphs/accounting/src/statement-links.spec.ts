@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { checkStatementLink, statementLink, STATEMENT_LINK_LIFETIME_MS, statementLinkKey, type StatementFormat } from './statement-links.ts';
+import { LINK_LIFETIME_MS } from '@ates/service-kit/signed-links';
+import { checkStatementLink, statementLink, statementLinkKey, type StatementFormat } from './statement-links.ts';
 import { periodOf, type StatementPeriod } from './statement-period.ts';
 
 const NOW = new Date('2026-11-20T10:00:00.123Z');
@@ -62,14 +63,14 @@ describe('A link to a statement', () => {
 
   test('works until the moment when it expires, and then says that a new one is needed', () => {
     const link = segmentsOf(linkOf('2026-11-20', 'CSV').url);
-    expect(refusal(link, { now: new Date(NOW.getTime() + STATEMENT_LINK_LIFETIME_MS - 1) })).toEqual({});
-    const expired = refusal(link, { now: new Date(NOW.getTime() + STATEMENT_LINK_LIFETIME_MS) });
+    expect(refusal(link, { now: new Date(NOW.getTime() + LINK_LIFETIME_MS - 1) })).toEqual({});
+    const expired = refusal(link, { now: new Date(NOW.getTime() + LINK_LIFETIME_MS) });
     expect(expired).toMatchObject({ status: 410, message: 'This link has expired, links are good for 5 minutes: ask for a new link' });
   });
 
   test('that has expired says so to whoever has it whole, and to nobody else', () => {
     const { token, file } = segmentsOf(linkOf('2026-11-20', 'CSV').url);
-    const late = new Date(NOW.getTime() + 2 * STATEMENT_LINK_LIFETIME_MS);
+    const late = new Date(NOW.getTime() + 2 * LINK_LIFETIME_MS);
     expect(refusal({ token: `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`, file }, { now: late }).status).toBe(404);
   });
 

@@ -1,5 +1,5 @@
-import { createHmac, createSecretKey, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
-import { DomainError, type ErrorCode } from '@ates/service-kit/domain-error';
+import type { KeyObject } from 'node:crypto';
+import { LINK_LIFETIME_MS, linkKey, LinkRefused, payloadOf, requireFresh, signedToken } from '@ates/service-kit/signed-links';
 import { periodOf, type StatementPeriod } from './statement-period.ts';
 
 export type StatementFormat = 'CSV' | 'PDF';
@@ -17,46 +17,30 @@ export interface StatementLink {
   readonly expiresAt: Date;
 }
 
-/** Long enough for a click, too short to be worth keeping: the link itself is the permission. */
-export const STATEMENT_LINK_LIFETIME_MS = 5 * 60_000;
-
 const FORMATS: readonly StatementFormat[] = ['CSV', 'PDF'];
 const KEY_PURPOSE = 'ates accounting statement links v1';
-const KEY_BYTES = 32;
 const VERSION = 1;
 /**
  * Version 1, format 1, account 16, expiry in ms 6, period as the number YYYYMMDD (DD 00: the month) 4. With the signature
  * 60 bytes: a multiple of three, so that no two tokens are the same bytes.
  */
 const PAYLOAD_BYTES = 28;
-const TOKEN = /^[A-Za-z0-9_-]{80}$/;
-
-/** Why a link is not followed; its message is for whoever clicked. */
-export class StatementLinkRefused extends DomainError {
-  readonly status: number;
-
-  constructor(status: number, code: ErrorCode, message: string) {
-    super(code, message);
-    this.status = status;
-  }
-}
 
 /** The key of links, the same in all replicas: derived from the secret that they share with the gateway. */
 export function statementLinkKey(gatewaySecret: string): KeyObject {
-  return createSecretKey(Buffer.from(hkdfSync('sha256', gatewaySecret, '', KEY_PURPOSE, KEY_BYTES)));
+  return linkKey(gatewaySecret, KEY_PURPOSE);
 }
 
 /** The link to a document, from `now` for five minutes. Who may have it is for the caller to know. */
 export function statementLink({ now, key, ...request }: StatementRequest & { readonly now: Date; readonly key: KeyObject }): StatementLink {
-  const expiresAt = new Date(now.getTime() + STATEMENT_LINK_LIFETIME_MS);
+  const expiresAt = new Date(now.getTime() + LINK_LIFETIME_MS);
   const payload = Buffer.alloc(PAYLOAD_BYTES);
   payload.writeUInt8(VERSION, 0);
   payload.writeUInt8(FORMATS.indexOf(request.format), 1);
   payload.write(request.accountId.replaceAll('-', ''), 2, 'hex');
   payload.writeUIntBE(expiresAt.getTime(), 18, 6);
   payload.writeUInt32BE(Number(request.period.label.replaceAll('-', '').padEnd(8, '0')), 24);
-  const token = Buffer.concat([payload, signatureOf(payload, key)]).toString('base64url');
-  return { url: `/statements/${token}/${statementFileName(request)}`, expiresAt };
+  return { url: `/statements/${signedToken(payload, key)}/${statementFileName(request)}`, expiresAt };
 }
 
 /** `statement-2026-11-20.csv`: of nothing that a person has typed, so that it needs no quoting in headers and paths. */
@@ -67,22 +51,19 @@ export function statementFileName({ period, format }: Pick<StatementRequest, 'pe
 /**
  * What a link asks for.
  * @param link the last two segments of its path
- * @throws StatementLinkRefused with 404 when it is not one of ours as it was made, with 410 when it has expired
+ * @throws LinkRefused with 404 when it is not one of ours as it was made, with 410 when it has expired
  */
 export function checkStatementLink(link: { readonly token: string; readonly file: string }, key: KeyObject, now: Date): StatementRequest {
-  const request = TOKEN.test(link.token) ? signedRequest(Buffer.from(link.token, 'base64url'), key) : null;
+  const payload = payloadOf(link.token, PAYLOAD_BYTES, key);
+  const request = payload === null ? null : requestIn(payload);
   if (request === null || statementFileName(request) !== link.file) {
-    throw new StatementLinkRefused(404, 'NOT_FOUND', 'There is no such statement: the link is damaged or was not made here; copy it whole, or ask for a new one');
+    throw new LinkRefused(404, 'NOT_FOUND', 'There is no such statement: the link is damaged or was not made here; copy it whole, or ask for a new one');
   }
-  if (request.expiresAtMs <= now.getTime()) {
-    throw new StatementLinkRefused(410, 'NOT_FOUND', `This link has expired, links are good for ${STATEMENT_LINK_LIFETIME_MS / 60_000} minutes: ask for a new link`);
-  }
+  requireFresh(request.expiresAtMs, now);
   return request;
 }
 
-function signedRequest(token: Buffer, key: KeyObject): (StatementRequest & { readonly expiresAtMs: number }) | null {
-  const payload = token.subarray(0, PAYLOAD_BYTES);
-  if (!timingSafeEqual(token.subarray(PAYLOAD_BYTES), signatureOf(payload, key))) return null;
+function requestIn(payload: Buffer): (StatementRequest & { readonly expiresAtMs: number }) | null {
   const digits = String(payload.readUInt32BE(24)).padStart(8, '0');
   const [year, month, day] = [digits.slice(0, 4), digits.slice(4, 6), digits.slice(6)];
   const period = periodOf(day === '00' ? `${year}-${month}` : `${year}-${month}-${day}`);
@@ -90,8 +71,4 @@ function signedRequest(token: Buffer, key: KeyObject): (StatementRequest & { rea
   if (payload.readUInt8(0) !== VERSION || period === null || format === undefined) return null;
   const accountId = payload.toString('hex', 2, 18).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   return { accountId, period, format, expiresAtMs: payload.readUIntBE(18, 6) };
-}
-
-function signatureOf(payload: Buffer, key: KeyObject): Buffer {
-  return createHmac('sha256', key).update(payload).digest();
 }

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { dateIn } from '@ates/service-kit/calendar';
-import { openDatabase } from '@ates/service-kit/database';
+import { openDatabase, type Database } from '@ates/service-kit/database';
 import { createHealth } from '@ates/service-kit/health';
 import { createHttpApp } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
 import { createMetrics } from '@ates/service-kit/metrics';
-import { connectNats } from '@ates/service-kit/nats';
+import { connectNats, type NatsConnection } from '@ates/service-kit/nats';
 import { followRevocations, registerRevocations } from '@ates/service-kit/revocations';
 import { runService } from '@ates/service-kit/run-service';
 import { tokenTrust } from '@ates/service-kit/subgraph-env';
@@ -15,12 +15,17 @@ import { createAuthenticator } from '@ates/service-kit/viewer';
 import type { Producer } from '@ates/shared-events/event';
 import { startConsumer } from '@ates/shared-events/event-consumer';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
-import { Migration20261120Analytics } from '../migrations/2026-11-20-analytics.ts';
-import { Migration20261121Pipe } from '../migrations/2026-11-21-pipe.ts';
-import { Migration20261121Rebuild } from '../migrations/2026-11-21-rebuild.ts';
+import { MIGRATIONS } from '../migrations/all.ts';
+import { analyticsContext } from './analytics-context.ts';
+import { registerReconciliation, startAnalyticsRobot } from './analytics-robot.ts';
+import { serveAuditExports } from './audit-export.ts';
 import { readAnalyticsConfig } from './config.ts';
+import { readDays, type DayStats } from './day-stats.ts';
+import { exportLinkKey } from './export-links.ts';
+import { createLiveStats, type LiveStats } from './live-stats.ts';
 import { reactToEvents } from './reactions.ts';
-import { analyticsContext, analyticsResolvers } from './resolvers.ts';
+import { noteTimeZone } from './rebuild-model.ts';
+import { analyticsResolvers } from './resolvers.ts';
 
 const config = readAnalyticsConfig();
 const logger = createLogger('analytics', config.LOG_LEVEL);
@@ -37,27 +42,37 @@ runService(logger, async (lifecycle) => {
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
     entities: [],
-    migrations: [Migration20261120Analytics, Migration20261121Pipe, Migration20261121Rebuild],
+    migrations: MIGRATIONS,
     logger,
   });
   lifecycle.onStop('database', database.close);
+  await noteTimeZone(database.sql, config.BUSINESS_TIME_ZONE);
   health.add('database', database.check);
 
+  const robot = startAnalyticsRobot({ database, clock, logger });
+  lifecycle.onStop('robot', robot.stop);
+  registerReconciliation(metrics, robot);
   const currentDay = () => dateIn(database.sql, config.BUSINESS_TIME_ZONE, clock());
+  const live = createLiveStats({ currentDay, read: async (day) => (await readDays(database.sql, [day]))[0] as DayStats, logger });
+  lifecycle.onStop('live stats', live.stop);
+  const linkKey = exportLinkKey(config.GATEWAY_SECRET);
+  const app = createHttpApp(health, metrics);
+  serveAuditExports(app, { database, gatewaySecret: config.GATEWAY_SECRET, key: linkKey, clock, logger });
+  const services = { database, live, currentDay, clock, linkKey };
   health.add('nats', () => 'is not connected yet');
   const connecting = connectNats(config.NATS_URL, 'analytics', logger);
   const revocations = followRevocations({ nats: connecting, logger });
   lifecycle.onStop('revocations', revocations.stop);
   registerRevocations(metrics, revocations, health);
   const server = await startSubgraphServer({
-    app: createHttpApp(health, metrics),
+    app,
     host: config.HOST,
     port: config.PORT,
     typeDefs: readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'),
-    resolvers: analyticsResolvers(database.sql, currentDay),
+    resolvers: analyticsResolvers(services),
     gatewaySecret: config.GATEWAY_SECRET,
     authenticator: createAuthenticator({ ...tokenTrust(config), revocations, logger }),
-    createContext: (viewer) => analyticsContext(database.sql, viewer),
+    createContext: (viewer) => analyticsContext(services, viewer),
     logger,
   });
   lifecycle.onStop('server', server.stop);
@@ -66,17 +81,8 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('nats', () => nats.drain());
   health.add('nats', () => (nats.isClosed() ? 'the connection is closed' : null));
 
-  const consume = (producer: Producer) =>
-    startConsumer({
-      producer,
-      service: 'analytics',
-      databaseUrl: config.DATABASE_URL,
-      lingerMs: GATHER_MS,
-      nats,
-      logger,
-      transaction: database.sqlTransaction,
-      react: (events, sql) => reactToEvents(sql, config.BUSINESS_TIME_ZONE, events),
-    });
+  live.connect(nats);
+  const consume = (producer: Producer) => consumerOf(producer, { database, live, nats });
   const consumers = { users: consume('users'), tasks: consume('tasks'), accounting: consume('accounting') };
   registerPipe(metrics, { consumers });
   for (const [name, consumer] of Object.entries(consumers)) {
@@ -85,3 +91,20 @@ runService(logger, async (lifecycle) => {
   }
   setPriority(PRIORITY);
 });
+
+/** What the service does with a producer's events. */
+function consumerOf(producer: Producer, { database, live, nats }: { readonly database: Database; readonly live: LiveStats; readonly nats: NatsConnection }) {
+  return startConsumer({
+    producer,
+    service: 'analytics',
+    databaseUrl: config.DATABASE_URL,
+    lingerMs: GATHER_MS,
+    nats,
+    logger,
+    transaction: database.sqlTransaction,
+    react: async (events, sql) => {
+      const { days } = await reactToEvents(sql, config.BUSINESS_TIME_ZONE, events);
+      return () => live.announce(days);
+    },
+  });
+}

@@ -1,93 +1,38 @@
 import type { Sql } from '@ates/service-kit/database';
 import type { PublishedAtesEvent } from '@ates/shared-events/catalog';
-import { project, type AuditEntry, type Changes } from './projections.ts';
+import { ensurePartitions } from './partitions.ts';
+import { employeesTold, project, sumOfDays, type Changes } from './projections.ts';
+import { addEntries, addToTotals, countAttempts, keepCopies, lockEmployees, raiseTops, tellOfTasks } from './rollups.ts';
 
-/** Brings the read model up to date with a batch of events, in a few statements, inside the inbox's transaction. */
-export async function reactToEvents(sql: Sql, timeZone: string, events: readonly PublishedAtesEvent[]): Promise<void> {
+/**
+ * Brings the read model up to date with a batch of events, inside the inbox's transaction: at most sixteen statements however large the batch
+ * is, in two packets, of which the second leaves with the commit. Rows are locked in one order by every batch, tables too: partitions,
+ * employees, audit entries, employees' days, tasks, copies, tops, totals; those that everybody shares come last.
+ * @returns the business days, `YYYY-MM-DD`, whose own figures changed, in order. How many are in the red may have changed on days after them too.
+ */
+export async function reactToEvents(sql: Sql, timeZone: string, events: readonly PublishedAtesEvent[]): Promise<{ readonly days: readonly string[] }> {
   const changes = project(events);
-  await changeDays(sql, changes.days);
-  await addAuditEntries(sql, changes.auditEntries);
-  await countAttempts(sql, timeZone, changes.attempts);
-  await addTaskFacts(sql, changes);
+  const facts = [...changes.taskFacts.values()];
+  if (changes.entries.length + facts.length > 0) await prepare(sql, changes);
+  await lockEmployees(sql, employeesTold(changes));
+  // Questions that don't wait for each other: they leave in one packet.
+  const [posted, told, attempts] = await Promise.all([addEntries(sql, changes.entries), tellOfTasks(sql, facts), countAttempts(sql, timeZone, changes.attempts)]);
+  const assigned = [...changes.assignments].map(([day, count]) => [day, { assigned: count }] as const);
+  const days = sumOfDays([...assigned, ...posted, ...told.days, ...attempts]);
+  await keepCopies(sql, changes);
+  await raiseTops(sql, told.tops);
+  await addToTotals(sql, days);
+  const changed = new Set([...days.keys(), ...told.tops.map(({ day }) => day), ...changes.closings.map(({ businessDay }) => businessDay)]);
+  return { days: [...changed].sort() };
 }
 
-async function changeDays(sql: Sql, days: Changes['days']): Promise<void> {
-  if (days.size === 0) return;
-  const changes = [...days].sort(([a], [b]) => (a < b ? -1 : 1));
-  await sql(
-    `insert into day_totals as total (day, company_earnings, assigned, completed)
-     select * from unnest($1::date[], $2::bigint[], $3::int[], $4::int[])
-     on conflict (day) do update set
-       company_earnings = total.company_earnings + excluded.company_earnings,
-       assigned = total.assigned + excluded.assigned,
-       completed = total.completed + excluded.completed`,
-    [
-      changes.map(([day]) => day),
-      changes.map(([, { companyEarnings }]) => companyEarnings),
-      changes.map(([, { assigned }]) => assigned),
-      changes.map(([, { completed }]) => completed),
-    ],
-  );
-}
-
-async function addAuditEntries(sql: Sql, entries: readonly AuditEntry[]): Promise<void> {
-  if (entries.length === 0) return;
-  await sql(
-    `with added as (
-       insert into audit_entries (entry_id, posted_at, day, kind, amount, description, employee_id, task_id)
-       select * from unnest($1::uuid[], $2::timestamptz[], $3::date[], $4::text[], $5::bigint[], $6::text[], $7::uuid[], $8::uuid[])
-       on conflict do nothing returning employee_id, day, amount
-     )
-     insert into employee_days as known (employee_id, day, net)
-     select employee_id, day, sum(amount) from added group by employee_id, day order by employee_id, day
-     on conflict (employee_id, day) do update set net = known.net + excluded.net`,
-    [
-      entries.map(({ id }) => id),
-      entries.map(({ postedAt }) => postedAt),
-      entries.map(({ businessDay }) => businessDay),
-      entries.map(({ kind }) => kind),
-      entries.map(({ amount }) => amount),
-      entries.map(({ description }) => description),
-      entries.map(({ employeeId }) => employeeId),
-      entries.map(({ taskId }) => taskId),
-    ],
-  );
-}
-
-async function countAttempts(sql: Sql, timeZone: string, attempts: Changes['attempts']): Promise<void> {
-  if (attempts.length === 0) return;
-  await sql(
-    `insert into day_totals as total (day, sign_ins, denied_sign_ins)
-     select (attempted_at at time zone $1)::date as day, count(*) filter (where not denied), count(*) filter (where denied)
-     from unnest($2::timestamptz[], $3::boolean[]) as attempt (attempted_at, denied) group by 1 order by 1
-     on conflict (day) do update set
-       sign_ins = total.sign_ins + excluded.sign_ins,
-       denied_sign_ins = total.denied_sign_ins + excluded.denied_sign_ins`,
-    [timeZone, attempts.map(({ attemptedAt }) => attemptedAt), attempts.map(({ denied }) => denied)],
-  );
-}
-
-async function addTaskFacts(sql: Sql, { tasks: written, rewards, completions }: Changes): Promise<void> {
-  // One statement can't write a row twice: of several states of a task the last counts.
-  const tasks = [...new Map(written.map((task) => [task.taskId, task])).values()];
-  if (tasks.length > 0) {
-    await sql(
-      `insert into task_copies (task_id, number, ticket, title) select * from unnest($1::uuid[], $2::int[], $3::text[], $4::text[])
-       on conflict (task_id) do update set number = excluded.number, ticket = excluded.ticket, title = excluded.title`,
-      [tasks.map(({ taskId }) => taskId), tasks.map(({ number }) => number), tasks.map(({ ticket }) => ticket), tasks.map(({ title }) => title)],
-    );
-  }
-  if (rewards.length > 0) {
-    await sql('insert into task_rewards (task_id, reward) select * from unnest($1::uuid[], $2::bigint[]) on conflict do nothing', [
-      rewards.map(({ taskId }) => taskId),
-      rewards.map(({ reward }) => reward),
-    ]);
-  }
-  if (completions.length > 0) {
-    await sql('insert into completions (task_id, day, completed_at) select * from unnest($1::uuid[], $2::date[], $3::timestamptz[]) on conflict do nothing', [
-      completions.map(({ taskId }) => taskId),
-      completions.map(({ day }) => day),
-      completions.map(({ completedAt }) => completedAt),
-    ]);
-  }
+async function prepare(sql: Sql, { entries, taskFacts }: Changes): Promise<void> {
+  // Plans are kept, and tables that were small when they were made grow: each row is to be found by its index from the first one on.
+  await sql.later('set local enable_seqscan = off');
+  const days = new Set<string>();
+  for (const { businessDay } of entries) days.add(businessDay);
+  for (const { completedDay } of taskFacts.values()) if (completedDay !== null) days.add(completedDay);
+  await ensurePartitions(sql, days);
+  // Who makes a partition locks the tables until its commit: whoever comes meanwhile is to wait here, where it holds no rows yet that the other may need.
+  await sql.later('lock table audit_entries, completions in row exclusive mode');
 }

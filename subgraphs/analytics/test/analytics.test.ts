@@ -116,6 +116,25 @@ describe('Analytics', () => {
     expect(await stats('2026-11-14')).toMatchObject({ signIns: 0, deniedSignIns: 0 });
   });
 
+  test('the audit log is listed, and given out as a file by a link that needs no token', async () => {
+    const day = '2026-11-18';
+    const { accounting } = story(day);
+    for (const event of accounting) await analytics.publish(event);
+    const LOG = 'query ($day: Date) { auditLog(filter: { day: $day }) { edges { node { kind amount employee { name } } } } }';
+    const entries = await eventually(async () => {
+      const { edges } = (await analytics.gql(LOG, { day }, admin)).data['auditLog'];
+      return edges.length === 2 && edges.map(({ node }: any) => node);
+    });
+    expect(new Set(entries)).toEqual(new Set([
+      { kind: 'FEE', amount: -1_250, employee: { name: 'a popug not known here yet' } },
+      { kind: 'REWARD', amount: 3_100, employee: { name: 'a popug not known here yet' } },
+    ]));
+    const { url } = (await analytics.gql('query ($day: Date!) { auditExport(fromDay: $day, toDay: $day) { url } }', { day }, admin)).data['auditExport'];
+    const file = await fetch(`${analytics.url}${url}`, { headers: { 'x-gateway-secret': analytics.secret } });
+    expect([file.status, (await file.text()).split('\r\n').filter((line) => line.startsWith(`${day},`)).length]).toEqual([200, 2]);
+    expect((await fetch(`${analytics.url}${url}`)).status).toBe(403);
+  });
+
   test('a day of which nothing is known has zeros', async () => {
     expect(await stats('2020-01-01')).toEqual({ day: '2020-01-01', companyEarnings: 0, popugsInTheRed: 0, assigned: 0, completed: 0, signIns: 0, deniedSignIns: 0, mostExpensiveTask: null });
   });

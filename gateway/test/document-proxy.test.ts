@@ -5,7 +5,7 @@ import { createHealth } from '@ates/service-kit/health';
 import { createHttpApp, listen, type RunningHttpServer } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
 import { createMetrics } from '@ates/service-kit/metrics';
-import { serveStatementProxy, type StatementDeadlines, type StatementProxy } from '../src/statement-proxy.ts';
+import { serveDocumentProxy, type DocumentDeadlines, type DocumentProxy } from '../src/document-proxy.ts';
 import { eventually } from './support/eventually.ts';
 import { startStack } from './support/stack.ts';
 
@@ -15,19 +15,19 @@ const PATH = `/statements/${TOKEN}/${FILE}`;
 const SECRET = 'the secret of accounting';
 const TEXT = 'record,number\r\nOWNER,\r\n';
 
-describe('The gateway’s route to statements', () => {
+describe('The gateway’s route to documents', () => {
   let accounting: RunningHttpServer;
   let gateway: RunningHttpServer;
-  let proxy: StatementProxy;
+  let proxy: DocumentProxy;
   /** What Accounting does, and what it was asked. */
   let answer: RequestListener;
   const asked: { method: string | undefined; url: string | undefined; headers: IncomingHttpHeaders }[] = [];
   const logs: string[] = [];
 
-  async function start(deadlines?: StatementDeadlines, url = `http://127.0.0.1:${accounting.port}/graphql`): Promise<void> {
+  async function start(deadlines?: DocumentDeadlines, url = `http://127.0.0.1:${accounting.port}/graphql`): Promise<void> {
     const app = createHttpApp(createHealth(), createMetrics('gateway'));
     const logger = createLogger('gateway', 'debug', { write: (line) => void logs.push(line) });
-    proxy = serveStatementProxy(app, { endpoint: () => (url === '' ? undefined : { name: 'accounting', url, secret: SECRET }), logger, ...(deadlines && { deadlines }) });
+    proxy = serveDocumentProxy(app, { endpoint: (name) => (url === '' ? undefined : { name, url, secret: name === 'accounting' ? SECRET : `the secret of ${name}` }), logger, ...(deadlines && { deadlines }) });
     gateway = await listen(app, '127.0.0.1', 0);
   }
   beforeAll(async () => {
@@ -87,6 +87,16 @@ describe('The gateway’s route to statements', () => {
     expect(asked).toHaveLength(1);
     expect(asked[0]).toMatchObject({ method: 'GET', url: PATH, headers: { 'x-gateway-secret': SECRET, traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` } });
     expect(Object.keys(asked[0]?.headers ?? {}).toSorted()).toEqual(['connection', 'host', 'traceparent', 'x-gateway-secret']);
+  });
+
+  test('asks Analytics, with its own secret, for exports', async () => {
+    await start();
+    const path = `/exports/${TOKEN}/audit-2026-11-01-2026-11-30.csv`;
+    expect([(await get(path)).status, (await get(path.replace('csv', 'pdf'))).status, (await get(`/exports/${TOKEN}/${FILE}`)).status]).toEqual([200, 404, 404]);
+    expect(asked.map(({ url, headers }) => [url, headers['x-gateway-secret']])).toEqual([[path, 'the secret of analytics']]);
+    answer = (_request, response) => void response.writeHead(403).end();
+    expect((await get(path)).status).toBe(500);
+    expect(logs.join('')).toContain('an export could not be passed on');
   });
 
   test('finds it beside the URL of GraphQL, wherever that is', async () => {

@@ -20,6 +20,6 @@ async function open({ databaseUrl, gatewaySecret }: DoorCommand): Promise<void> 
   const app = createHttpApp(createHealth(), createMetrics('analytics'));
   serveAuditExports(app, { database, gatewaySecret, key: exportLinkKey(gatewaySecret), clock: () => new Date(), logger });
   const server = await listen(app, '127.0.0.1', 0);
-  process.once('disconnect', () => process.exit());
+  process.once('disconnect', () => void database.close().finally(() => process.exit()));
   process.send?.({ port: server.port });
 }

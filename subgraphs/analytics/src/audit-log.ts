@@ -3,7 +3,7 @@ import type { Database, Sql } from '@ates/service-kit/database';
 import type { EntryKind } from '@ates/shared-events/accounting-events';
 import { cents, type Cents } from '@ates/shared-events/cents';
 import { boundsOf, cursorKeyOf, isHopeless, placeIn, type AuditBounds, type AuditFilter, type AuditPlace } from './audit-filter.ts';
-import { fewByAmount, walkOf, type AskedEntries } from './audit-walks.ts';
+import { fewByAmount, newestOf, walkOf, type AskedEntries } from './audit-walks.ts';
 
 /** A line of the audit log. */
 export interface AuditEntry extends AuditPlace {
@@ -80,6 +80,12 @@ function goingOn({ edges, pageInfo }: Connection<AuditEntry>, boundary: AuditPla
 }
 
 async function readWalk(sql: Sql, asked: AskedEntries, page: Page): Promise<Connection<AuditEntry>> {
+  const newest = newestOf(asked);
+  if (newest !== null) {
+    const { found } = walkOf(newest);
+    const rows = await sql<Row>(found.text, found.params);
+    if (rows.length === asked.limit) return connectionOf(rows.map(entryOf), page, cursorKeyOf);
+  }
   const { found, boundary } = walkOf(asked);
   const rows = await sql<Row>(found.text, found.params);
   const connection = connectionOf(rows.map(entryOf), page, cursorKeyOf);

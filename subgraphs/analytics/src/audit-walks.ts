@@ -23,6 +23,9 @@ export const CANDIDATES_MAX_ENTRIES = 1_000;
 /** They are looked for in so many days at once: each costs a probe of the index. */
 export const CANDIDATES_MAX_DAYS = 400;
 
+/** A page is looked for in so many days first. */
+const NEWEST_DAYS = 45;
+
 /** No entry's id is before it. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
@@ -56,6 +59,18 @@ export function walkOf(asked: AskedEntries): AuditWalk {
   const bound = binder();
   const last = `select day::text, ${ENTRY_MOMENT} as at, entry_id as id from (${walked(bound.bind)} offset ${WALK_MAX_ENTRIES - 1} limit 1) as last`;
   return { found: { text, params: found.params }, boundary: { text: last, params: bound.params } };
+}
+
+/**
+ * The same of its newest days only; null where that is no less, or a task is asked for, whose entries may be of any day. Planning takes
+ * longer the more partitions there are, and of most pages nothing is older.
+ */
+export function newestOf(asked: AskedEntries): AskedEntries | null {
+  const latest = latestDay(asked);
+  if (latest === null || asked.filter.taskId != null) return null;
+  const fromDay = daysBefore(latest, NEWEST_DAYS);
+  if (asked.bounds.fromDay !== null && asked.bounds.fromDay >= fromDay) return null;
+  return { ...asked, bounds: { ...asked.bounds, fromDay } };
 }
 
 /** A look at all entries of some amounts, where those are few. */

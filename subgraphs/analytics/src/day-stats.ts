@@ -30,10 +30,22 @@ interface Row extends Omit<DayStats, 'companyEarnings' | 'paidOut' | 'mostExpens
 }
 
 /**
- * Of each day a row of each rollup. Who is in the red at its end is what all days until then come to: whole months, and the days of its own;
- * so a day costs a row for each month that there was, and at most 31 others.
+ * Of each day a row of each rollup. Who is in the red at its end is what all days until then come to: the months before the first of the
+ * days that are asked for, and each day from there to the last, added up once for all of them.
  */
 const STATS = `
+  with asked as (
+    select day, place from unnest($1::date[]) with ordinality as one (day, place)
+  ), bounds as (
+    select date_trunc('month', min(day)::timestamp)::date as first, max(day) as last from asked
+  ), red as materialized (
+    select day, ((select coalesce(sum(red_change), 0) from month_totals, bounds where month < first) + sum(sum(change)) over (order by day))::int as count
+    from (
+      select day, red_change as change from day_totals, bounds where day between first and last
+      union all
+      select day, 0 from asked
+    ) as each_day group by day
+  )
   select asked.day::text, coalesce(totals.company_earnings, 0)::text as "companyEarnings", coalesce(totals.paid_out, 0)::text as "paidOut",
     coalesce(totals.paid_employees, 0) as "paidEmployees", coalesce(totals.assigned, 0) as assigned, coalesce(totals.completed, 0) as completed,
     coalesce(totals.sign_ins, 0) as "signIns", coalesce(totals.denied_sign_ins, 0) as "deniedSignIns", red.count as "popugsInTheRed",
@@ -41,11 +53,7 @@ const STATS = `
     coalesce((closing.assignments, closing.completions, closing.company_earnings, closing.paid_out, closing.paid_employees, closing.employees_in_the_red) =
       (coalesce(totals.assigned, 0), coalesce(totals.completed, 0), coalesce(totals.company_earnings, 0), coalesce(totals.paid_out, 0), coalesce(totals.paid_employees, 0), red.count),
       false) as reconciled
-  from unnest($1::date[]) with ordinality as asked (day, place)
-  cross join lateral (
-    select (coalesce((select sum(red_change) from month_totals where month < date_trunc('month', asked.day::timestamp)::date), 0)
-      + coalesce((select sum(red_change) from day_totals where day_totals.day between date_trunc('month', asked.day::timestamp)::date and asked.day), 0))::int as count
-  ) as red
+  from asked join red using (day)
   left join day_totals as totals on totals.day = asked.day
   left join day_tops as top on top.day = asked.day
   left join day_closings as closing on closing.day = asked.day

@@ -147,7 +147,7 @@ function servicePart({ name, layer, port, host, entry, settings, stopSteps }: Se
   const env: NodeJS.ProcessEnv = {
     ...withoutNpm(context.environment),
     NODE_ENV: 'production',
-    NODE_COMPILE_CACHE: join(config.dataDir, 'cache', 'compile'),
+    NODE_COMPILE_CACHE: context.environment['NODE_COMPILE_CACHE'] ?? join(config.dataDir, 'cache', 'compile'),
     LOG_LEVEL: config.logLevel,
     NATS_URL: natsUrl({ port: ports.nats, user: name, password: natsPasswordOf(name, secrets) }),
     JWKS_FILE: join(config.dataDir, 'keys', `${name}.json`),

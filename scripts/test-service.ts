@@ -198,10 +198,16 @@ export async function startTestIssuer() {
 function spawnService(name: string, environment: Record<string, string>): { child: ChildProcess; output: string[] } {
   const main = resolve(import.meta.dirname, `../subgraphs/${name}/src/main.ts`);
   const { file, args } = dieWithParent({ file: process.execPath, args: [main] });
-  const child = spawn(file, args, { env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, args, { env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...compileCache(), ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   const output: string[] = [];
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text: Buffer) => void output.push(text.toString()));
   return { child, output };
+}
+
+/** Where compiled sources are kept from one process to the next, if they are. */
+export function compileCache(): NodeJS.ProcessEnv {
+  const folder = process.env['NODE_COMPILE_CACHE'];
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
 }
 
 async function stopChild(child: ChildProcess): Promise<void> {

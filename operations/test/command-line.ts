@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
+import { compileCache } from '../../scripts/test-service.ts';
 
 /** A command that is under way. */
 export interface RunningCommand {
@@ -22,7 +23,7 @@ const PROJECT_DIR = resolve(import.meta.dirname, '../..');
 
 /** Starts `operations/<program>.ts` as npm would, with this environment and nothing else of ours in it. */
 export function startCommand(program: Program, args: readonly string[], environment: NodeJS.ProcessEnv): RunningCommand {
-  const env = { PATH: process.env['PATH'], ...environment };
+  const env = { PATH: process.env['PATH'], ...compileCache(), ...environment };
   const child = spawn(process.execPath, [`operations/${program}.ts`, ...args], { cwd: PROJECT_DIR, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const text = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (part: string) => (text[name] += part));

@@ -5,7 +5,7 @@ import { openMarketDatabase, type MarketDatabase } from './market-database.ts';
 import { checkInvariants, storedMarket } from './market-invariants.ts';
 import { Happening, Market } from './market-model.ts';
 
-const RUNS = 40;
+const RUNS = 30;
 const SEED = 20_261_121;
 const ASKED_RUNS = process.env['MARKET_RUNS'];
 /** Always the same runs; who asks for some number of runs gets others each time. */

@@ -42,7 +42,7 @@ export async function measureGateway(options: GatewayOptions): Promise<void> {
   checkRoom(place.folder, entries, say);
   await fillModel({ ...options, adminUrl: urlOfDatabase(server, 'analytics'), folder: place.folder });
   const database = await openDatabase({ url, ownerUrl: null, entities: [], migrations: [], logger });
-  const samples = await readSamples(database.sql);
+  const samples = await readSamples(database);
   await database.close();
   const kinds = [{ name: '(a query of Users alone)', query: PING, draw: () => ({ variables: {} }) }, ...questions(randomFrom(seed + 1), samples)];
   const rows: Record<string, string | number>[] = [];

@@ -52,7 +52,7 @@ export async function measureQueries(options: QueriesOptions): Promise<boolean> 
   const asked: Asked[] = [];
   try {
     for (const model of models) {
-      const all = questions(randomFrom(seed + 1), await readSamples(model.database.sql));
+      const all = questions(randomFrom(seed + 1), await readSamples(model.database));
       asked.push({ model, asker: new Asker(model), kinds: all.filter(({ name }) => name.includes(options.kind)) });
     }
     const before = await wholeTablesRead(largest.adminUrl);

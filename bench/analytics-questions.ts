@@ -1,5 +1,5 @@
 import { cursorOf } from '@ates/service-kit/connection';
-import type { Sql } from '@ates/service-kit/database';
+import type { Database, Sql } from '@ates/service-kit/database';
 import { between, oneOf, type Random } from '../chaos/random.ts';
 import { ENTRY_MOMENT } from '../subgraphs/analytics/src/audit-walks.ts';
 
@@ -62,7 +62,15 @@ const OPERATIONS = {
     edges { node { id occurredAt day kind amount description employee { id name } task { id number title } } } ${END} } }`,
 } as const;
 
-export async function readSamples(sql: Sql): Promise<Samples> {
+/** Draws what is asked for later. It reads the whole log, which takes longer than the service's statements may. */
+export function readSamples(database: Database): Promise<Samples> {
+  return database.sqlTransaction(async (sql) => {
+    await sql('set local statement_timeout = 0');
+    return drawSamples(sql);
+  });
+}
+
+async function drawSamples(sql: Sql): Promise<Samples> {
   const days = await sql<{ day: string }>('select day::text from day_totals order by day_totals.day');
   const employees = await sql<{ id: string }>('select employee_id as id from employees order by 1');
   const [largest] = await sql<{ id: string }>('select employee_id as id from audit_entries group by 1 order by count(*) desc limit 1');

@@ -95,6 +95,11 @@ export function sqlOf(em: EntityManager): Sql {
   return sqlBy(async (text, params) => (await kysely.executeQuery(CompiledQuery.raw(text, params))).rows);
 }
 
+/** Ids, numbers, dates and words as PostgreSQL writes an array of them: nothing in them needs an escape, which for thousands is worth knowing. */
+export function plainArray(values: readonly (string | number | null)[]): string {
+  return `{${values.map((value) => value ?? 'null').join(',')}}`;
+}
+
 /** Sends every statement at once, those that might wait too. */
 function sqlBy(run: (text: string, params: unknown[]) => Promise<unknown[]>): Sql {
   const sql = async <Row>(text: string, params: readonly unknown[] = []) => (await run(text, [...params])) as Row[];

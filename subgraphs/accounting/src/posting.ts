@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { newId } from '@ates/shared-events/new-id';
-import type { Sql } from '@ates/service-kit/database';
+import { plainArray, type Sql } from '@ates/service-kit/database';
 import { accountBalanceChangedV1, accountChargedV1, accountReversedV1, accountRewardedV1, type EntryKind } from '@ates/shared-events/accounting-events';
 import type { AtesEvent } from '@ates/shared-events/catalog';
 import { cents, type Cents } from '@ates/shared-events/cents';
@@ -187,11 +187,6 @@ function columnsOf({ postings, entries, accountsAfter, versions }: PostingRows, 
     postings.map(({ reversal }) => reversal?.reason ?? null),
     of(postings, ({ lateFor }) => lateFor),
   ];
-}
-
-/** Ids, numbers, dates and words as PostgreSQL writes an array of them: nothing in them needs an escape, which for thousands is worth knowing. */
-function plainArray(values: readonly (string | number | null)[]): string {
-  return `{${values.map((value) => value ?? 'null').join(',')}}`;
 }
 
 /** One event per employee's entry, then one balance per account touched, each with the account's next version. */

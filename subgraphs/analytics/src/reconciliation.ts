@@ -1,4 +1,5 @@
 import type { Sql } from '@ates/service-kit/database';
+import { readDays, type DayStats } from './day-stats.ts';
 
 /** What Accounting says of a day that it closed, and what the events come to here. Money in cents. */
 export interface DayFigures {
@@ -16,6 +17,8 @@ export interface Comparison {
   readonly closedAt: Date;
   readonly theirs: DayFigures;
   readonly ours: DayFigures;
+  /** Whether they are the same. */
+  readonly reconciled: boolean;
 }
 
 /** Whether an event is still on its way is not to be known; after this long it should have come. */
@@ -24,32 +27,20 @@ const DAY_MS = 86_400_000;
 /** Older days are settled: a look costs the same however long there has been a company. */
 export const LOOK_BACK_DAYS = 400;
 
-const COMPARE = `
-  select closing.day::text, closed_at as "closedAt",
-    json_build_object('companyEarnings', closing.company_earnings, 'paidOut', closing.paid_out, 'paidEmployees', closing.paid_employees,
-      'employeesInTheRed', employees_in_the_red, 'assignments', assignments, 'completions', completions) as theirs,
-    json_build_object('companyEarnings', coalesce(total.company_earnings, 0), 'paidOut', coalesce(total.paid_out, 0), 'paidEmployees', coalesce(total.paid_employees, 0),
-      'employeesInTheRed', red.count, 'assignments', coalesce(assigned, 0), 'completions', coalesce(completed, 0)) as ours
-  from day_closings as closing left join day_totals as total using (day)
-  cross join lateral (
-    select (select coalesce(sum(red_change), 0) from month_totals where month < date_trunc('month', closing.day::timestamp)::date)
-      + (select coalesce(sum(red_change), 0) from day_totals as one where one.day between date_trunc('month', closing.day::timestamp)::date and closing.day) as count
-  ) as red
-  where closing.day between $1 and $2 order by closing.day`;
+const CLOSED = `
+  select day::text, closed_at as "closedAt", json_build_object('companyEarnings', company_earnings, 'paidOut', paid_out, 'paidEmployees', paid_employees,
+    'employeesInTheRed', employees_in_the_red, 'assignments', assignments, 'completions', completions) as theirs
+  from day_closings where day between $1 and $2 order by day_closings.day`;
 
-/** The closed days from a day to a day, both included, in order; a day costs a row for each month that there was and at most 31 others. */
-export function compareWithClosings(sql: Sql, from: string, to: string): Promise<Comparison[]> {
-  return sql<Comparison>(COMPARE, [from, to]);
-}
-
-export function isReconciled({ theirs, ours }: Pick<Comparison, 'theirs' | 'ours'>): boolean {
-  return (Object.keys(theirs) as (keyof DayFigures)[]).every((name) => theirs[name] === ours[name]);
-}
-
-/** Whether Accounting has closed the day, and its figures are ours. */
-export async function reconciled(sql: Sql, day: string): Promise<boolean> {
-  const [comparison] = await compareWithClosings(sql, day, day);
-  return comparison !== undefined && isReconciled(comparison);
+/** The closed days from a day to a day, both included, in order. Whether figures agree is for `readDays` alone to say. */
+export async function compareWithClosings(sql: Sql, from: string, to: string): Promise<Comparison[]> {
+  const closed = await sql<Pick<Comparison, 'day' | 'closedAt' | 'theirs'>>(CLOSED, [from, to]);
+  const known = new Map((await readDays(sql, closed.map(({ day }) => day))).map((stats) => [stats.day, stats]));
+  return closed.map((closing) => {
+    const { reconciled, companyEarnings, paidOut, paidEmployees, popugsInTheRed, assigned, completed } = known.get(closing.day) as DayStats;
+    const ours = { companyEarnings, paidOut, paidEmployees, employeesInTheRed: popugsInTheRed, assignments: assigned, completions: completed };
+    return { ...closing, ours, reconciled };
+  });
 }
 
 /**
@@ -59,5 +50,5 @@ export async function reconciled(sql: Sql, day: string): Promise<boolean> {
 export async function unreconciledDays(sql: Sql, now: Date): Promise<Comparison[]> {
   const dateAt = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
   const closed = await compareWithClosings(sql, dateAt(now.getTime() - LOOK_BACK_DAYS * DAY_MS), dateAt(now.getTime() + DAY_MS));
-  return closed.filter((comparison) => now.getTime() - comparison.closedAt.getTime() > DELAY_MAX_MS && !isReconciled(comparison));
+  return closed.filter(({ closedAt, reconciled }) => now.getTime() - closedAt.getTime() > DELAY_MAX_MS && !reconciled);
 }

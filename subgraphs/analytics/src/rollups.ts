@@ -1,4 +1,4 @@
-import type { Sql } from '@ates/service-kit/database';
+import { plainArray, type Sql } from '@ates/service-kit/database';
 import { cents } from '@ates/shared-events/cents';
 import { monthOf, type AuditEntry, type Changes, type DayChange, type SignInAttempt, type TaskFact } from './projections.ts';
 
@@ -206,9 +206,4 @@ export async function keepCopies(sql: Sql, { tasks, users, closings }: Changes):
      on conflict do nothing`,
     [of('businessDay'), of('closedAt'), of('assignments'), of('completions'), of('companyEarnings'), of('paidOut'), of('paidEmployees'), of('carriedOver'), of('employeesInTheRed')],
   );
-}
-
-/** Ids, numbers, dates and words as PostgreSQL writes an array of them: nothing in them needs an escape, which for thousands is worth knowing. */
-function plainArray(values: readonly (string | number | null)[]): string {
-  return `{${values.map((value) => value ?? 'null').join(',')}}`;
 }

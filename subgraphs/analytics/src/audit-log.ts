@@ -1,9 +1,13 @@
-import { connectionOf, cursorOf, pageOf, type Connection, type Page, type PageArguments } from '@ates/service-kit/connection';
+import { connectionOf, cursorOf, pageOf, type Connection, type PageArguments } from '@ates/service-kit/connection';
 import type { Database, Sql } from '@ates/service-kit/database';
 import type { EntryKind } from '@ates/shared-events/accounting-events';
 import { cents, type Cents } from '@ates/shared-events/cents';
 import { boundsOf, cursorKeyOf, isHopeless, placeIn, type AuditBounds, type AuditFilter, type AuditPlace } from './audit-filter.ts';
-import { fewByAmount, newestOf, walkOf, type AskedEntries } from './audit-walks.ts';
+import {
+  AMOUNTS_MAX_DAYS, amountsStatement, checkedStatement, daysBefore, isAlongIndex, isByAmount, latestDay, LOOKS_MAX_ENTRIES, piecesOf, walkStatement,
+  type AskedEntries, type Looked, type Statement,
+} from './audit-walks.ts';
+import { FIRST_DAY } from './day-range.ts';
 
 /** A line of the audit log. */
 export interface AuditEntry extends AuditPlace {
@@ -28,14 +32,20 @@ export async function readAuditLog(database: Database, filter: AuditFilter, page
   const after = page.after === null ? null : placeIn(page.after);
   const bounds = boundsOf(filter);
   if (isHopeless(filter, bounds)) return connectionOf<AuditEntry>([], page, cursorKeyOf);
-  return inPartitions(database, async (sql) => {
-    const asked = { filter, bounds: await withinPartitions(sql, bounds), after, limit: page.limit + 1 };
-    return (await readFew(sql, asked, page)) ?? readWalk(sql, asked, page);
-  });
+  const bounded = await withinPartitions(database.sql, bounds);
+  const { rows, end } = await inPartitions(database, (sql) => lookFor(sql, { filter, bounds: bounded, after, limit: page.limit + 1, looks: LOOKS_MAX_ENTRIES }));
+  const { edges, pageInfo } = connectionOf(rows.map(entryOf), page, cursorKeyOf);
+  // A page that is not full goes on behind the last place that was looked at.
+  if (pageInfo.hasNextPage || end === null) return { edges, pageInfo };
+  return { edges, pageInfo: { hasNextPage: true, endCursor: cursorOf(cursorKeyOf(end)) } };
 }
 
+/** No entry's id is before it. */
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+
 const PLANNING = `
-  select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)`;
+  select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`;
 
 /**
  * A transaction whose statements are planned for their values: only so are partitions that can't have what is asked for left out, and the others in
@@ -63,35 +73,75 @@ export async function withinPartitions(sql: Sql, { fromDay, toDay }: AuditBounds
   return { fromDay: fromDay === null || fromDay < known.first ? known.first : fromDay, toDay: toDay === null || toDay > known.last ? known.last : toDay };
 }
 
-/** The page, when it can be had from few candidates by their amounts; else null. */
-async function readFew(sql: Sql, asked: AskedEntries, page: Page): Promise<Connection<AuditEntry> | null> {
-  const search = fewByAmount(asked);
-  if (search === null) return null;
-  const rows = await sql<Row & { readonly few: boolean }>(search.statement.text, search.statement.params);
-  if (rows[0]?.few !== true) return null;
-  // Of no entries there is one row, which says that they are few.
-  return goingOn(connectionOf(rows.filter(({ id }) => id !== null).map(entryOf), page, cursorKeyOf), search.boundary);
+type LookedRow = Row & Looked;
+
+/** What was found, and where the look ended before the log did; null: it came to the end, or to what was asked for. */
+interface Found {
+  readonly rows: readonly Row[];
+  readonly end: AuditPlace | null;
 }
 
-/** A page that is not full goes on behind the last place that was looked at. */
-function goingOn({ edges, pageInfo }: Connection<AuditEntry>, boundary: AuditPlace | null): Connection<AuditEntry> {
-  if (pageInfo.hasNextPage || boundary === null) return { edges, pageInfo };
-  return { edges, pageInfo: { hasNextPage: true, endCursor: cursorOf(cursorKeyOf(boundary)) } };
+/** Looks through piece after piece until it has what is asked for, or has looked at as much as a page may. */
+function lookFor(sql: Sql, asked: AskedEntries): Promise<Found> {
+  if (isAlongIndex(asked.filter)) return walk(sql, asked);
+  return isByAmount(asked.filter) ? lookByAmount(sql, asked) : lookAlong(sql, asked, []);
 }
 
-async function readWalk(sql: Sql, asked: AskedEntries, page: Page): Promise<Connection<AuditEntry>> {
-  const newest = newestOf(asked);
-  if (newest !== null) {
-    const { found } = walkOf(newest);
-    const rows = await sql<Row>(found.text, found.params);
-    if (rows.length === asked.limit) return connectionOf(rows.map(entryOf), page, cursorKeyOf);
+async function walk(sql: Sql, asked: AskedEntries): Promise<Found> {
+  const rows: Row[] = [];
+  for (const bounds of piecesOf(asked.bounds, asked.after)) {
+    const { text, params } = walkStatement({ ...asked, bounds, limit: asked.limit - rows.length });
+    rows.push(...(await sql<Row>(text, params)));
+    if (rows.length === asked.limit) break;
   }
-  const { found, boundary } = walkOf(asked);
-  const rows = await sql<Row>(found.text, found.params);
-  const connection = connectionOf(rows.map(entryOf), page, cursorKeyOf);
-  if (connection.pageInfo.hasNextPage || boundary === null) return connection;
-  const [end = null] = await sql<AuditPlace>(boundary.text, boundary.params);
-  return goingOn(connection, end);
+  return { rows, end: null };
+}
+
+/** @param before what was found in the days after these */
+async function lookAlong(sql: Sql, asked: AskedEntries, before: readonly Row[]): Promise<Found> {
+  const rows = [...before];
+  let { looks } = asked;
+  for (const bounds of piecesOf(asked.bounds, asked.after)) {
+    const answered = await look(sql, checkedStatement({ ...asked, bounds, limit: asked.limit - rows.length, looks }));
+    rows.push(...answered.rows);
+    looks -= answered.looked;
+    if (rows.length === asked.limit || (looks === 0 && answered.last !== null)) return { rows, end: answered.last };
+  }
+  return { rows, end: null };
+}
+
+/** Of amounts that many entries have, a page is found soon along the other index: from the day on which there are too many. */
+async function lookByAmount(sql: Sql, asked: AskedEntries): Promise<Found> {
+  const { bounds: whole, after, limit } = asked;
+  const rows: Row[] = [];
+  const earliest = earliestFor(whole, latestDay(whole.toDay, after));
+  let { looks } = asked;
+  for (const bounds of piecesOf({ ...whole, fromDay: earliest }, after)) {
+    const answered = await look(sql, amountsStatement({ ...asked, bounds, limit: limit - rows.length, looks }));
+    rows.push(...answered.rows);
+    if (rows.length === limit) return { rows, end: null };
+    if (answered.looked > looks) return lookAlong(sql, { ...asked, bounds: { ...whole, toDay: answered.lastDay } }, rows);
+    looks -= answered.looked;
+  }
+  return { rows, end: earliest === whole.fromDay || earliest === null ? null : { day: earliest, at: `${FIRST_DAY}T00:00:00.000000Z`, id: FIRST_ID } };
+}
+
+function earliestFor({ fromDay }: AuditBounds, latest: string | null): string | null {
+  const earliest = latest === null ? null : daysBefore(latest, AMOUNTS_MAX_DAYS);
+  return earliest === null || (fromDay !== null && fromDay > earliest) ? fromDay : earliest;
+}
+
+interface Answered extends Pick<Looked, 'looked' | 'lastDay'> {
+  readonly rows: readonly Row[];
+  readonly last: AuditPlace | null;
+}
+
+async function look(sql: Sql, { text, params }: Statement): Promise<Answered> {
+  const answered = await sql<LookedRow>(text, params);
+  const { looked = 0, lastDay = null, lastAt = null, lastId = null } = answered[0] ?? {};
+  const last = lastDay === null || lastAt === null || lastId === null ? null : { day: lastDay, at: lastAt, id: lastId };
+  // Where nothing was found there is one row, which says how much was looked at.
+  return { rows: answered.filter(({ id }) => id !== null), looked, lastDay, last };
 }
 
 function entryOf({ day, at, id, kind, amount, description, employeeId, taskId }: Row): AuditEntry {

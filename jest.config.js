@@ -2,8 +2,8 @@
 export default {
   testMatch: ['**/src/**/*.spec.ts', '**/test/**/*.test.ts', '<rootDir>/e2e/**/*.test.ts', '<rootDir>/scripts/**/*.test.ts', '<rootDir>/deploy/**/*.test.ts', '<rootDir>/simulation/**/*.test.ts', '<rootDir>/chaos/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/'],
-  modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/.data/'],
-  watchPathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/.data/'],
+  modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/.data/', '<rootDir>/bench/gateway/peers/'],
+  watchPathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/.data/', '<rootDir>/bench/gateway/peers/'],
   transform: { '\\.ts$': '<rootDir>/scripts/jest-strip-types.js' },
   extensionsToTreatAsEsm: ['.ts'],
   moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],

@@ -5,6 +5,7 @@ import { CompiledQuery } from 'kysely';
 import { Client, Pool, types as pgTypes, type PoolClient } from 'pg';
 import type { Logger } from './logger.ts';
 import { PreparingClient } from './prepared-client.ts';
+import { tracingIsOn } from './tracing.ts';
 
 /**
  * One SQL statement with real binds ($1, $2, arrays included), in the transaction that it was made for, if any.
@@ -73,7 +74,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   });
   const root = orm.em as EntityManager;
   const pool = openPool(options);
-  const sql = sqlBy(async (text, params) => (await pool.query(text, params)).rows as unknown[]);
+  const sql = sqlBy(async (text, params) => (await (tracingIsOn() ? queryInContext(pool, text, params) : pool.query(text, params))).rows as unknown[]);
   return {
     fork: () => root.fork(),
     sql,
@@ -124,6 +125,19 @@ function openPool({ url, logger, connectionsMax }: DatabaseOptions): Pool {
   pool.on('error', onLoss);
   pool.on('connect', (client) => client.on('error', onLoss));
   return pool;
+}
+
+/** The pool's own `query` sends in the context of whoever gave the connection back: a span would be in somebody else's trace. */
+async function queryInContext(pool: Pool, text: string, params: unknown[]): Promise<{ readonly rows: unknown[] }> {
+  const client = await pool.connect();
+  try {
+    const answer = await client.query(text, params);
+    client.release();
+    return answer;
+  } catch (error) {
+    client.release(error as Error);
+    throw error;
+  }
 }
 
 /** What leaves in one packet. A packet and the wait for its answer cost more than most of the statements in it. */

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Client, type QueryConfig } from 'pg';
+import { inStatementSpan } from './tracing-sql.ts';
+import { tracingIsOn } from './tracing.ts';
 
 /**
  * How many different statements a process prepares; later ones run unprepared. Lists written out as `in ($1, $2, …)`
@@ -22,13 +24,17 @@ function nameOf(text: string): string | undefined {
  * costs more than running it. A pooler between here and the server must support prepared statements.
  */
 export class PreparingClient extends Client {
-  override query = ((...parameters: unknown[]) => {
+  override query = ((...parameters: unknown[]) =>
+    // Who passes a callback gets no promise to end a span by; nobody here does while spans are made.
+    tracingIsOn() && typeof parameters.at(-1) !== 'function' ? inStatementSpan(parameters[0], () => this.#prepare(...parameters)) : this.#prepare(...parameters)) as Client['query'];
+
+  #prepare(...parameters: unknown[]): unknown {
     const [text, values, callback] = parameters;
     if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0) return this.#run(...parameters);
     const name = nameOf(text);
     const config: QueryConfig = { text, values, ...(name !== undefined && { name }) };
     return typeof callback === 'function' ? this.#run(config, callback) : this.#run(config);
-  }) as Client['query'];
+  }
 
   #run(...parameters: unknown[]): unknown {
     return (Client.prototype.query as (...passed: unknown[]) => unknown).apply(this, parameters);

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { execute, type GraphQLError, type GraphQLSchema } from 'graphql';
+import { execute, getOperationAST, type GraphQLError, type GraphQLSchema } from 'graphql';
 import { CLIENT_ADDRESS_HEADER, CLIENT_AGENT_HEADER, clientOrigin, type ClientOrigin } from './client-origin.ts';
 import { DomainError, HTTP_STATUS, type ErrorCode } from './domain-error.ts';
 import type { Logger } from './logger.ts';
 import { maskError } from './mask-error.ts';
 import { asGraphQLError, type PreparedDocument } from './operations.ts';
 import { runInTrace, traceOf } from './trace-context.ts';
+import { endOperationSpan, nameOperationSpan, startOperationSpan } from './tracing-graphql.ts';
+import { tracingIsOn, type OpenSpan } from './tracing.ts';
 import type { Authenticator, Viewer } from './viewer.ts';
 
 export interface SubgraphEndpointOptions {
@@ -24,7 +26,7 @@ interface Operation {
 
 interface Answer {
   readonly status: number;
-  readonly body: object;
+  readonly body: { readonly errors?: readonly { readonly extensions?: { readonly [name: string]: unknown } }[] };
 }
 
 const BODY_MAX_BYTES = 4 * 1024 * 1024;
@@ -35,10 +37,16 @@ const BODY_MAX_BYTES = 4 * 1024 * 1024;
  */
 export function createSubgraphEndpoint(options: SubgraphEndpointOptions): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
-    runInTrace(traceOf(headerOf(request, 'traceparent')), () => {
-      answer(options, request).then(
-        ({ status, body }) => send(response, status, body),
+    const trace = traceOf(headerOf(request, 'traceparent'));
+    const span = tracingIsOn() ? startOperationSpan(trace) : undefined;
+    runInTrace(span?.trace ?? trace, () => {
+      answer(options, request, span).then(
+        ({ status, body }) => {
+          endOperationSpan(span, body.errors);
+          send(response, status, body);
+        },
         (error: unknown) => {
+          endOperationSpan(span, [{}]);
           options.logger.error({ err: error }, 'a request failed before it could be answered');
           response.destroy();
         },
@@ -54,7 +62,7 @@ export function send(response: ServerResponse, status: number, body: object): vo
   response.end(text);
 }
 
-async function answer({ schema, prepare, authenticator, createContext, logger }: SubgraphEndpointOptions, request: IncomingMessage): Promise<Answer> {
+async function answer({ schema, prepare, authenticator, createContext, logger }: SubgraphEndpointOptions, request: IncomingMessage, span: OpenSpan | undefined): Promise<Answer> {
   const refuse = (status: number, ...errors: readonly GraphQLError[]): Answer => ({
     status,
     body: { errors: errors.map((error) => maskError(error.toJSON(), error, logger)) },
@@ -65,6 +73,7 @@ async function answer({ schema, prepare, authenticator, createContext, logger }:
     const { query, operationName, variables } = readOperation(await readBody(request));
     const prepared = prepare(query);
     if ('errors' in prepared) return refuse(400, ...prepared.errors);
+    if (span !== undefined) nameOperationSpan(span, { name: operationName, type: getOperationAST(prepared.document, operationName)?.operation ?? 'query' });
     const result = await execute({ schema, document: prepared.document, operationName, variableValues: variables, contextValue });
     if (result.errors === undefined) return { status: 200, body: result };
     const errors = result.errors.map((error) => maskError(error.toJSON(), error, logger));

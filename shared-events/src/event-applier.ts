@@ -15,6 +15,12 @@ export interface EventLogger {
 /** Runs after the commit of the batch, for what is only a hint; errors in it are logged, never retried. */
 export type AfterCommit = () => void | Promise<void>;
 
+/**
+ * Watches a batch of a stream being applied, for whoever traces events: runs `work` once, which tells what of the batch it applied, and
+ * gives or throws what it does.
+ */
+export type TraceBatch = <Result extends { readonly applied: readonly PublishedAtesEvent[] }>(stream: string, batch: readonly PublishedAtesEvent[], work: () => Promise<Result>) => Promise<Result>;
+
 /** A message as the stream has it. */
 export interface Message {
   /** The number of the reading that it came by: the partition's, where a consumer reads everything. */
@@ -39,6 +45,8 @@ export interface ApplierOptions<Sql> {
   readonly transaction: <Result>(work: (unit: Unit<Sql>) => Promise<Result>) => Promise<Result>;
   /** Applies events in their order, inside the transaction; must write through it only. */
   readonly react: (events: readonly PublishedAtesEvent[], sql: Sql) => Promise<AfterCommit | void>;
+  /** Put around each batch by whoever traces events. */
+  readonly traceBatch?: TraceBatch | undefined;
   /** Waits between tries. @throws when the consumer is to stop */
   readonly pause: (ms: number) => Promise<void>;
 }
@@ -74,9 +82,11 @@ class BatchApplier<Sql> implements Applier {
   readonly facts: Applier['facts'] = { applied: 0, retries: 0, failure: null };
   readonly #options: ApplierOptions<Sql>;
   readonly #stream: string;
+  readonly #traceBatch: TraceBatch;
 
   constructor(options: ApplierOptions<Sql>) {
     this.#options = options;
+    this.#traceBatch = options.traceBatch ?? ((_stream, _batch, work) => work());
     this.#stream = streamOf(options.producer);
   }
 
@@ -124,14 +134,16 @@ class BatchApplier<Sql> implements Applier {
     const { producer, logger, transaction, react } = this.#options;
     const { events, unreadable } = readAll(producer, batch);
     const moves = this.#movesOf(batch);
-    const { applied, afterCommit } = await transaction(async ({ sql, inbox, parked }) => {
-      await parked.park(unreadable);
-      const admitted = (await inbox.admit(events, moves)).filter((event) => !isDiscarded(event));
-      return { applied: admitted.length, afterCommit: admitted.length === 0 ? undefined : await react(admitted, sql) };
-    });
+    const { applied, afterCommit } = await this.#traceBatch(this.#stream, events, () =>
+      transaction(async ({ sql, inbox, parked }) => {
+        await parked.park(unreadable);
+        const admitted = (await inbox.admit(events, moves)).filter((event) => !isDiscarded(event));
+        return { applied: admitted, afterCommit: admitted.length === 0 ? undefined : await react(admitted, sql) };
+      }),
+    );
     this.#moved(moves);
     for (const { messageKey, reason } of unreadable) logger.error({ stream: this.#stream, messageKey, reason }, 'an event could not be read and was parked');
-    await this.#finish(applied, afterCommit);
+    await this.#finish(applied.length, afterCommit);
   }
 
   async #applyAlone(message: Message): Promise<void> {
@@ -149,12 +161,14 @@ class BatchApplier<Sql> implements Applier {
 
   /** Applies the next event of an aggregate that waits, if there is one; `tried` tells which, also when it fails. */
   async #applyNext(aggregateId: string, tried: { event?: PublishedAtesEvent | undefined }): Promise<void> {
-    const afterCommit = await this.#options.transaction(async ({ sql, inbox }) => {
-      const event = await inbox.takeNext(aggregateId);
-      tried.event = event;
-      return event === undefined || isDiscarded(event) ? undefined : this.#options.react([event], sql);
-    });
-    await this.#finish(tried.event === undefined || isDiscarded(tried.event) ? 0 : 1, afterCommit);
+    const { applied, afterCommit } = await this.#traceBatch(this.#stream, [], () =>
+      this.#options.transaction(async ({ sql, inbox }) => {
+        const event = await inbox.takeNext(aggregateId);
+        tried.event = event;
+        return event === undefined || isDiscarded(event) ? { applied: [], afterCommit: undefined } : { applied: [event], afterCommit: await this.#options.react([event], sql) };
+      }),
+    );
+    await this.#finish(applied.length, afterCommit);
   }
 
   /** Tries again for as long as it fails for a reason that may pass. */

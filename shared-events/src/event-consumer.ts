@@ -1,7 +1,6 @@
 import { jetstreamManager, type ConsumerMessages, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import type { PublishedAtesEvent } from './catalog.ts';
-import { createApplier, type AfterCommit, type Applier, type EventLogger, type Message } from './event-applier.ts';
+import { createApplier, type AfterCommit, type Applier, type ApplierOptions, type EventLogger, type Message } from './event-applier.ts';
 import type { Producer } from './event.ts';
 import { inboxIn } from './inbox.ts';
 import { applicable, movedElsewhere, standing, startOver, type Standing } from './inbox-positions.ts';
@@ -16,7 +15,7 @@ import { consumerName, partitionOf, readingsOf, streamInfo, streamOf, UNPARTITIO
 
 export type { AfterCommit, EventLogger };
 
-export interface ConsumerOptions {
+export interface ConsumerOptions extends Pick<ApplierOptions<RunSql>, 'logger' | 'react' | 'traceBatch'> {
   /** Whose events. */
   readonly producer: Producer;
   /** The consuming service: its JetStream consumers have its name. */
@@ -35,11 +34,8 @@ export interface ConsumerOptions {
   /** The service's database, for the session that owns partitions. */
   readonly databaseUrl: string;
   readonly nats: NatsConnection;
-  readonly logger: EventLogger;
   /** One database transaction, committed when the work resolves. */
   readonly transaction: <Result>(work: (sql: RunSql) => Promise<Result>) => Promise<Result>;
-  /** Applies events in their order, inside the transaction; must write through it only. */
-  readonly react: (events: readonly PublishedAtesEvent[], sql: RunSql) => Promise<AfterCommit | void>;
 }
 
 export interface ConsumerFacts {
@@ -128,7 +124,7 @@ class Consumer {
   #room = Promise.withResolvers<void>();
 
   constructor(options: ConsumerOptions) {
-    const { producer, logger, databaseUrl, transaction, react } = options;
+    const { producer, logger, databaseUrl, transaction, react, traceBatch } = options;
     this.#options = options;
     this.#batchMaxEvents = options.batchMaxEvents ?? BATCH_MAX_EVENTS;
     this.#readings = readingsOf(options.about);
@@ -138,6 +134,7 @@ class Consumer {
       logger,
       transaction: (work) => transaction((sql) => work({ sql, inbox: inboxIn(sql, { ...this.#source, created: this.#created }), parked: parkedIn(sql, this.#source) })),
       react,
+      traceBatch,
       pause: async (ms) => {
         await pause(ms, this.stopped.signal);
         this.stopped.signal.throwIfAborted();

@@ -64,6 +64,33 @@ describe('events that can not be applied', () => {
     await eventually(() => consumer.check() === null);
   });
 
+  test('who traces batches is told of each event that took effect once, in a batch or alone, and of no other', async () => {
+    pipe.relay();
+    const [aggregate, poison] = [uuidv7(), uuidv7()];
+    const told: string[] = [];
+    const failed: string[] = [];
+    pipe.consumer({
+      extra: async (events) => {
+        if (events.some(({ subject }) => subject === poison)) throw new TypeError('a popug without a beak');
+      },
+      traceBatch: async (stream, _batch, work) => {
+        const result = await work().catch((error: Error) => {
+          failed.push(`${stream}: ${error.message}`);
+          throw error;
+        });
+        told.push(...result.applied.map(({ id }) => id));
+        return result;
+      },
+    });
+    await pipe.record(pipe.event(aggregate, 1));
+    await eventually(async () => (await pipe.effectCount()) === 1);
+    await pipe.record(pipe.event(aggregate, 2), pipe.event(poison, 1), pipe.event(aggregate, 3));
+    await eventually(async () => (await parked()).length === 1 && (await pipe.effectCount()) === 3);
+    await eventually(() => told.length === 3);
+    expect(told).toEqual((await pipe.effects()).map(({ event_id }) => event_id));
+    expect(new Set(failed)).toEqual(new Set(['TASKS: a popug without a beak']));
+  });
+
   test('a parked event that is replayed takes effect, and then those that waited for it, in order', async () => {
     pipe.relay();
     const { poison } = withPoison();

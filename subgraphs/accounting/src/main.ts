@@ -11,6 +11,8 @@ import { followRevocations, registerRevocations } from '@ates/service-kit/revoca
 import { runService } from '@ates/service-kit/run-service';
 import { tokenTrust } from '@ates/service-kit/subgraph-env';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
+import { startTracing } from '@ates/service-kit/tracing';
+import { traceBatch } from '@ates/service-kit/tracing-batches';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
@@ -35,6 +37,7 @@ const GATHER_MS = 10;
 runService(logger, async (lifecycle) => {
   const health = createHealth();
   const metrics = createMetrics('accounting');
+  lifecycle.onStop('traces', (await startTracing({ service: 'accounting', logger, metrics })).stop);
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
@@ -96,7 +99,7 @@ interface Reacting {
 /** Whose events Accounting takes, and what it does about them. */
 function startConsumers({ database, live, robots, nats }: Reacting) {
   const rules = { clock, timeZone, random: (min: number, max: number) => randomInt(min, max + 1) };
-  const pipe = { service: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction };
+  const pipe = { service: 'accounting', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction, traceBatch };
   const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(sql, events) });
   const tasks = startConsumer({
     ...pipe,

@@ -11,6 +11,8 @@ import { followRevocations, registerRevocations } from '@ates/service-kit/revoca
 import { runService } from '@ates/service-kit/run-service';
 import { tokenTrust } from '@ates/service-kit/subgraph-env';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
+import { startTracing } from '@ates/service-kit/tracing';
+import { traceBatch } from '@ates/service-kit/tracing-batches';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import type { Producer } from '@ates/shared-events/event';
 import { startConsumer } from '@ates/shared-events/event-consumer';
@@ -38,6 +40,7 @@ const PRIORITY = 5;
 runService(logger, async (lifecycle) => {
   const health = createHealth();
   const metrics = createMetrics('analytics');
+  lifecycle.onStop('traces', (await startTracing({ service: 'analytics', logger, metrics })).stop);
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
@@ -102,6 +105,7 @@ function consumerOf(producer: Producer, { database, live, nats }: { readonly dat
     nats,
     logger,
     transaction: database.sqlTransaction,
+    traceBatch,
     react: async (events, sql) => {
       const { days } = await reactToEvents(sql, config.BUSINESS_TIME_ZONE, events);
       return () => live.announce(days);

@@ -10,6 +10,8 @@ import { followRevocations, registerRevocations } from '@ates/service-kit/revoca
 import { runService } from '@ates/service-kit/run-service';
 import { tokenTrust } from '@ates/service-kit/subgraph-env';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
+import { startTracing } from '@ates/service-kit/tracing';
+import { traceBatch } from '@ates/service-kit/tracing-batches';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startConsumer } from '@ates/shared-events/event-consumer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
@@ -29,6 +31,7 @@ const timeZone = config.BUSINESS_TIME_ZONE;
 runService(logger, async (lifecycle) => {
   const health = createHealth();
   const metrics = createMetrics('tasks');
+  lifecycle.onStop('traces', (await startTracing({ service: 'tasks', logger, metrics })).stop);
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
@@ -72,7 +75,7 @@ runService(logger, async (lifecycle) => {
   lifecycle.onStop('outbox relay', relay.stop);
   health.add('outbox relay', relay.check);
 
-  const pipe = { service: 'tasks', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction };
+  const pipe = { service: 'tasks', databaseUrl: config.DATABASE_URL, nats, logger, transaction: database.sqlTransaction, traceBatch };
   const users = startConsumer({ ...pipe, producer: 'users', react: (events, sql) => reactToUsers(rules, sql, events) });
   const lookAfter = (mayEnd: boolean) => (mayEnd ? dayRobot.look : undefined);
   const accounting = startConsumer({ ...pipe, producer: 'accounting', about: ['task', 'day'], react: async (events, sql) => lookAfter(await reactToAccounting(rules, sql, events)) });

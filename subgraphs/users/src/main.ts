@@ -3,12 +3,13 @@ import { openDatabase } from '@ates/service-kit/database';
 import { createHealth } from '@ates/service-kit/health';
 import { createHttpApp } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
-import { Counter, createMetrics } from '@ates/service-kit/metrics';
+import { Counter, createMetrics, type Registry } from '@ates/service-kit/metrics';
 import { connectNats } from '@ates/service-kit/nats';
 import { announceRevocations, followRevocations, registerRevocations } from '@ates/service-kit/revocations';
 import { runService } from '@ates/service-kit/run-service';
 import { tokenTrust } from '@ates/service-kit/subgraph-env';
 import { startSubgraphServer } from '@ates/service-kit/subgraph-server';
+import { startTracing } from '@ates/service-kit/tracing';
 import { createAuthenticator } from '@ates/service-kit/viewer';
 import { startRelay } from '@ates/shared-events/outbox-relay';
 import { registerPipe } from '@ates/shared-events/pipe-metrics';
@@ -35,6 +36,7 @@ const REVOCATIONS_EVERY_MS = 250;
 runService(logger, async (lifecycle) => {
   const health = createHealth();
   const metrics = createMetrics('users');
+  lifecycle.onStop('traces', (await startTracing({ service: 'users', logger, metrics })).stop);
   const database = await openDatabase({
     url: config.DATABASE_URL,
     ownerUrl: config.OWNER_DATABASE_URL,
@@ -53,8 +55,7 @@ runService(logger, async (lifecycle) => {
   }
   const sessions = createSessions({ database, keys, issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE, clock });
   const limits = createSignInLimits(database.sql, { perAccount: config.SIGN_IN_FAILURES_PER_ACCOUNT, perAddress: config.SIGN_IN_FAILURES_PER_ADDRESS });
-  const attempts = new Counter({ name: 'ates_sign_ins_total', help: 'Attempts to sign in, by method and how they ended', labelNames: ['method', 'outcome'], registers: [metrics] });
-  const onAttempt = (method: string, outcome: string) => attempts.inc({ method, outcome });
+  const onAttempt = countAttempts(metrics);
   const signIn = createSignIn({ database, sessions, limits, passwordMinLength, clock, logger, onAttempt });
   const housekeeping = startHousekeeping({ database, keys, keyRotationDays: config.KEY_ROTATION_DAYS, clock, logger });
   lifecycle.onStop('housekeeping', housekeeping.stop);
@@ -92,3 +93,8 @@ runService(logger, async (lifecycle) => {
   health.add('outbox relay', relay.check);
   registerPipe(metrics, { relay });
 });
+
+function countAttempts(metrics: Registry): (method: string, outcome: string) => void {
+  const attempts = new Counter({ name: 'ates_sign_ins_total', help: 'Attempts to sign in, by method and how they ended', labelNames: ['method', 'outcome'], registers: [metrics] });
+  return (method, outcome) => attempts.inc({ method, outcome });
+}

@@ -38,6 +38,20 @@ const TOKEN_ISSUER = 'ates';
 const DEMO_PASSWORD_MIN_LENGTH = '5';
 const LOOPBACK = '127.0.0.1';
 
+/** What is new in memory lives a request long: more room for it makes the process larger, not faster. */
+const GATEWAY_NODE_OPTIONS = ['--max-semi-space-size=16'];
+
+/** What the gateway, which knows no domain, is told of this one. docker-compose.yml says the same. */
+const GATEWAY_DOMAIN = {
+  /** They open or renew a session: nobody tries a hundred passwords in one request. */
+  SINGLE_ROOT_FIELDS: 'login,loginWithBeak,changePassword,enrollBeak,refreshSession',
+  /** An export is hundreds of megabytes, and a line may be slow. */
+  DOORS: 'statements=accounting:300,exports=analytics:1800',
+  QUERY_PLANS: 'role:ADMIN',
+};
+/** Everybody who tries the stack comes from one address. */
+const GATEWAY_LIMITS = { MAX_COST: '100000', RATE_LIMIT_USER: '1000/s', RATE_LIMIT_ADDRESS: '2000/s' };
+
 /** The gateway takes no more requests well within this; then the subgraphs may go. */
 const GATEWAY_HEAD_START_MS = 300;
 
@@ -117,9 +131,14 @@ function subgraphPart(name: SubgraphName, context: StackContext): Part {
 }
 
 function gatewayPart(context: StackContext): Part {
-  const { config, secrets, ports } = context;
+  const { config, secrets, ports, environment } = context;
   const list = (valueOf: (name: SubgraphName) => string): string => SUBGRAPHS.map((name) => `${name}=${valueOf(name)}`).join(',');
+  const { OIDC_ISSUER: otherIssuer } = environment;
   const settings = {
+    ...GATEWAY_DOMAIN,
+    ...Object.fromEntries(Object.entries(GATEWAY_LIMITS).map(([name, value]) => [name, environment[name] || value])),
+    ...(otherIssuer ? { TOKEN_EXCHANGE: `${otherIssuer}=users` } : {}),
+    AUTH: 'on',
     HOST: config.host,
     PORT: String(ports.gateway),
     SUPERGRAPH_FILE: join(config.projectDir, 'rover', 'supergraph.graphql'),
@@ -127,12 +146,13 @@ function gatewayPart(context: StackContext): Part {
     SUBGRAPH_SECRETS: list((name) => secrets.subgraphs[name].gatewaySecret),
   };
   const entry = join('gateway', 'src', 'main.ts');
-  const part = servicePart({ name: 'gateway', layer: 3, port: ports.gateway, host: config.host, entry, settings, stopSteps: STOP_STEPS.gateway }, context);
+  const part = servicePart({ name: 'gateway', nodeOptions: GATEWAY_NODE_OPTIONS, layer: 3, port: ports.gateway, host: config.host, entry, settings, stopSteps: STOP_STEPS.gateway }, context);
   return { ...part, headStartMs: GATEWAY_HEAD_START_MS };
 }
 
 interface Service {
   readonly name: NatsClient;
+  readonly nodeOptions?: readonly string[];
   readonly layer: number;
   readonly port: number;
   readonly host: string;
@@ -142,7 +162,7 @@ interface Service {
   readonly stopSteps: readonly StopStep[];
 }
 
-function servicePart({ name, layer, port, host, entry, settings, stopSteps }: Service, context: StackContext): Part {
+function servicePart({ name, nodeOptions = [], layer, port, host, entry, settings, stopSteps }: Service, context: StackContext): Part {
   const { config, ports, secrets } = context;
   const env: NodeJS.ProcessEnv = {
     ...withoutNpm(context.environment),
@@ -156,7 +176,7 @@ function servicePart({ name, layer, port, host, entry, settings, stopSteps }: Se
     TOKEN_AUDIENCE: TOKEN_ISSUER,
     ...settings,
   };
-  const command = dieWithParent({ file: process.execPath, args: [join(config.projectDir, entry)] });
+  const command = dieWithParent({ file: process.execPath, args: [...nodeOptions, join(config.projectDir, entry)] });
   return {
     name,
     layer,

@@ -1,28 +1,38 @@
 import { createHealth } from '@ates/service-kit/health';
-import { createHttpApp, listen } from '@ates/service-kit/http-server';
 import type { Logger } from '@ates/service-kit/logger';
 import { createMetrics } from '@ates/service-kit/metrics';
-import { connectNats } from '@ates/service-kit/nats';
-import { followRevocations, registerRevocations, type RevocationFeed } from '@ates/service-kit/revocations';
 import type { Lifecycle } from '@ates/service-kit/run-service';
-import { createAuthenticator } from '@ates/service-kit/viewer';
-import { createGatewayAuthenticator } from './authenticate.ts';
-import { serveClientSockets } from './client-sockets.ts';
+import { startTracing } from '@ates/service-kit/tracing';
+import type { GatewayAuthenticator } from './authenticate.ts';
+import { originOf } from './client-address.ts';
 import type { GatewayConfig } from './config.ts';
-import { serveDocumentProxy } from './document-proxy.ts';
-import { createFederation } from './federation.ts';
-import { createGatewayMetrics } from './gateway-metrics.ts';
-import { createGraphQLServer, type GraphQLServer } from './graphql-server.ts';
-import { GRAPHQL_PATH, serveGraphQLOverHttp } from './http-endpoint.ts';
-import { createOperationPlans } from './operation-plans.ts';
+import { createDoors } from './doors.ts';
+import { createFederation, type Federation } from './federation.ts';
+import { createGatewayMetrics, registerUnlisted, type GatewayMetrics } from './gateway-metrics.ts';
+import { createGraphQLEndpoint, type GraphQLEndpoint } from './http/graphql-endpoint.ts';
+import { GRAPHQL_PATH, startHttpServer, type RunningHttpServer } from './http/http-server.ts';
+import { startIdentity } from './identity.ts';
+import { createLandingPages } from './landing/landing-pages.ts';
+import { createRateLimits } from './limits/rate-limits.ts';
+import { createSafelist } from './limits/safelist.ts';
+import { createOperations } from './operations.ts';
+import type { Operations } from './prepared-operation.ts';
 import { addReadiness } from './readiness.ts';
-import { createOutsideTokens } from './outside-tokens.ts';
-import { createSocketProtocol } from './socket-protocol.ts';
-import { createSubscriptions } from './subscriptions.ts';
-import { createUpstreamSockets } from './upstream-sockets.ts';
+import { createHttpStreams } from './streams/http-streams.ts';
+import { serveSockets } from './streams/socket-server.ts';
+import { createSubscriptions } from './streams/subscriptions.ts';
 
 export interface RunningGateway {
   readonly port: number;
+}
+
+interface Parts {
+  readonly config: GatewayConfig;
+  readonly federation: Federation;
+  readonly operations: Operations;
+  readonly authenticator: GatewayAuthenticator;
+  readonly metrics: GatewayMetrics;
+  readonly logger: Logger;
 }
 
 /**
@@ -32,56 +42,47 @@ export interface RunningGateway {
 export async function startGateway(config: GatewayConfig, logger: Logger, lifecycle: Lifecycle): Promise<RunningGateway> {
   const health = createHealth();
   const registry = createMetrics('gateway');
+  lifecycle.onStop('traces', (await startTracing({ service: 'gateway', logger, metrics: registry })).stop);
   const metrics = createGatewayMetrics(registry);
-  const revocations = hearRevocations(config.natsUrl, logger, lifecycle);
-  registerRevocations(registry, revocations, health);
-  const { jwksUrl, jwksFile, tokenIssuer: issuer, tokenAudience: audience, trustedProxies } = config;
   const federation = createFederation({ config, metrics, logger });
-  const outside = config.oidcIssuer === undefined ? undefined : createOutsideTokens({ issuer: config.oidcIssuer, users: () => federation.endpoint('users') });
-  const authenticator = createGatewayAuthenticator(createAuthenticator({ jwksUrl, jwksFile, issuer, audience, revocations, logger }), outside);
+  const endpoint = (subgraph: string) => federation.endpoint(subgraph);
+  const authenticator = startIdentity({ config, endpoint, registry, health, logger, lifecycle });
+  const safelist = createSafelist(config, logger);
+  lifecycle.onStop('safelist', () => safelist.stop());
+  registerUnlisted(registry, safelist);
+  const operations = createOperations({ federation, settings: config, rateLimits: createRateLimits(config), safelist, metrics, logger });
   addReadiness(health, federation);
-  let started: GraphQLServer | undefined;
-  const graphQLServer = (): GraphQLServer | undefined => started;
 
-  const app = createHttpApp(health, registry);
-  const documents = serveDocumentProxy(app, { endpoint: (subgraph) => federation.endpoint(subgraph), logger });
-  lifecycle.onStop('documents', documents.stop);
-  serveGraphQLOverHttp(app, { authenticator, trustedProxies, logger, graphQLServer });
-  const http = await listen(app, config.host, config.port);
+  const doors = createDoors({ doors: config.doors, endpoint, logger, deadlines: { answerMs: config.subgraphTimeoutMs } });
+  lifecycle.onStop('doors', () => doors.stop());
+  let graphql: GraphQLEndpoint | undefined;
+  const http = await startHttpServer({ health, metrics: registry, graphql: () => graphql, landingPage: createLandingPages(config), doors: [doors.handle], logger }, config.host, config.port);
   const stopHttp = once(() => http.stop());
   lifecycle.onStop('http', stopHttp);
   logger.info({ host: config.host, port: http.port }, 'listening');
 
-  const server = createGraphQLServer({ federation, metrics, logger });
-  await server.start();
-  lifecycle.onStop('subgraph connections', () => federation.stop());
-  lifecycle.onStop('graphql', () => server.stop());
-  started = server;
-
-  const plans = createOperationPlans(federation);
-  const upstream = createUpstreamSockets({ endpoint: (subgraph) => federation.endpoint(subgraph), metrics, logger });
-  lifecycle.onStop('upstream sockets', () => upstream.stop());
-  const subscriptions = createSubscriptions({ federation, upstream, metrics, logger });
-  const protocol = createSocketProtocol({ authenticator, plans, subscriptions, graphQLServer, metrics, logger });
-  const sockets = serveClientSockets({ server: http.server, path: GRAPHQL_PATH, protocol, trustedProxies, logger });
-  // Before what requests under way still need; the first registration serves a start that fails.
-  lifecycle.onStop('http', stopHttp);
-  lifecycle.onStop('client sockets', () => sockets.stop());
+  lifecycle.onStop('subgraphs', () => federation.stop());
+  await federation.start();
+  graphql = serveOperations({ config, federation, operations, authenticator, metrics, logger }, { http, stopHttp, lifecycle });
   lifecycle.onStop('readiness', () => health.drain());
   return { port: http.port };
 }
 
-/** The feed of revocations. The gateway starts and serves without NATS too: then nobody's roles are current. */
-function hearRevocations(natsUrl: string, logger: Logger, lifecycle: Lifecycle): RevocationFeed {
-  const stopping = new AbortController();
-  const connecting = connectNats(natsUrl, 'gateway', logger, stopping.signal);
-  const revocations = followRevocations({ nats: connecting, logger });
-  lifecycle.onStop('revocations', async () => {
-    revocations.stop();
-    stopping.abort();
-    await connecting.then((nats) => nats.close()).catch(() => {});
-  });
-  return revocations;
+/** Every way that operations come. What is registered last is stopped first: streams are told to go, then requests under way may finish. */
+function serveOperations(
+  parts: Parts,
+  { http, stopHttp, lifecycle }: { readonly http: RunningHttpServer; readonly stopHttp: () => Promise<void>; readonly lifecycle: Lifecycle },
+): GraphQLEndpoint {
+  const { config: settings } = parts;
+  const subscriptions = createSubscriptions({ ...parts, settings });
+  lifecycle.onStop('subscriptions', () => subscriptions.stop());
+  const streams = createHttpStreams({ ...parts, subscriptions, settings });
+  const sockets = serveSockets({ ...parts, server: http.server, path: GRAPHQL_PATH, subscriptions, settings, originOf: (request) => originOf(request, settings.trustedProxies) });
+  // Before what requests under way still need; the first registration serves a start that fails.
+  lifecycle.onStop('http', stopHttp);
+  lifecycle.onStop('sockets', () => sockets.stop());
+  lifecycle.onStop('streams', () => streams.stop());
+  return createGraphQLEndpoint({ ...parts, streams, settings });
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {

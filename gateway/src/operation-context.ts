@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { ClientOrigin } from '@ates/service-kit/client-origin';
 import { traceOf, type Trace } from '@ates/service-kit/trace-context';
 import type { Viewer } from '@ates/service-kit/viewer';
@@ -10,10 +11,14 @@ export interface OperationContext {
   /** Told to the subgraphs. */
   readonly client: ClientOrigin;
   readonly trace: Trace;
+  /** Of `performance.now()`. */
+  readonly startedAt: number;
   /** Why fetches failed, for the operation's log line; clients are told only that they failed. */
   readonly fetchFailures: string[];
-  /** The subgraph's answer that this execution starts from, when it completes an event of a subscription. */
-  readonly event?: SubgraphAnswer;
+  /** Ends the fetches under way when nobody waits for the answer any more. */
+  readonly cancellation: Cancellation;
+  /** The client asks for the query plan; whether it gets it is decided elsewhere. */
+  readonly wantsQueryPlan?: boolean;
 }
 
 /** A GraphQL answer of a subgraph. */
@@ -28,10 +33,28 @@ export interface SubgraphError {
   readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
+/** Cheaper than an AbortController with a listener for each fetch: an operation that nobody cancels pays one small object. */
+export interface Cancellation {
+  isCancelled: boolean;
+  /** The fetches under way. */
+  readonly running: Set<{ abort(): void }>;
+}
+
+/** Ends the fetches of an operation; what it would fetch from now on fails at once. */
+export function cancelOperation({ cancellation }: OperationContext): void {
+  cancellation.isCancelled = true;
+  for (const fetch of cancellation.running) fetch.abort();
+}
+
 /** The context of a new operation; its trace continues `traceparent` when that can be read. */
 export function createOperationContext(
   identity: Pick<OperationContext, 'authorization' | 'viewer' | 'client'>,
   traceparent: string | undefined,
 ): OperationContext {
-  return { ...identity, trace: traceOf(traceparent), fetchFailures: [] };
+  return contextInTrace(identity, traceOf(traceparent));
+}
+
+/** The context of a new operation whose trace is begun already. */
+export function contextInTrace({ authorization, viewer, client }: Pick<OperationContext, 'authorization' | 'viewer' | 'client'>, trace: Trace): OperationContext {
+  return { authorization, viewer, client, trace, startedAt: performance.now(), fetchFailures: [], cancellation: { isCancelled: false, running: new Set() } };
 }

@@ -1,4 +1,4 @@
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { parse } from 'graphql';
 
 /** A subgraph as the supergraph names it. */
@@ -10,7 +10,6 @@ export interface SubgraphEntry {
 
 const GRAPH_ENUM = 'join__Graph';
 const GRAPH_DIRECTIVE = 'join__graph';
-const WATCH_INTERVAL_MS = 500;
 
 /**
  * The subgraphs that a supergraph was composed of, read from its join directives.
@@ -36,15 +35,4 @@ export function subgraphsOf(supergraphSdl: string): SubgraphEntry[] {
 /** The text of the supergraph file. @throws Error with the system's code when it can't be read. */
 export function readSupergraphFile(path: string): string {
   return readFileSync(path, 'utf8');
-}
-
-/**
- * Calls `onChange` within half a second of a change to the file (edited, replaced by a rename, or removed).
- * The file is looked at by its name twice a second: that works on mounted and on linked files, where change notices don't.
- * @returns how to stop.
- */
-export function watchSupergraphFile(path: string, onChange: () => void): () => void {
-  const listener = (): void => onChange();
-  watchFile(path, { interval: WATCH_INTERVAL_MS, persistent: false }, listener);
-  return () => unwatchFile(path, listener);
 }

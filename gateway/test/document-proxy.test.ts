@@ -1,37 +1,40 @@
 import { createServer, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestListener } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { createHealth } from '@ates/service-kit/health';
-import { createHttpApp, listen, type RunningHttpServer } from '@ates/service-kit/http-server';
+import { listen, type RunningHttpServer } from '@ates/service-kit/http-server';
 import { createLogger } from '@ates/service-kit/logger';
-import { createMetrics } from '@ates/service-kit/metrics';
-import { serveDocumentProxy, type DocumentDeadlines, type DocumentProxy } from '../src/document-proxy.ts';
+import { createDoors, type DoorDeadlines, type Doors } from '../src/doors.ts';
 import { eventually } from './support/eventually.ts';
 import { startStack } from './support/stack.ts';
 
 const TOKEN = 'Aa0-_'.repeat(16);
-const FILE = 'statement-2026-11-20.csv';
-const PATH = `/statements/${TOKEN}/${FILE}`;
-const SECRET = 'the secret of accounting';
+const FILE = 'loans-2026-11-20.csv';
+const PATH = `/papers/${TOKEN}/${FILE}`;
+const SECRET = 'the secret of archive';
+const DOORS = [
+  { path: 'papers', subgraph: 'archive', seconds: 300 },
+  { path: 'maps', subgraph: 'atlas', seconds: 1_800 },
+  { path: 'leaflets', subgraph: 'unguarded', seconds: 300 },
+];
 const TEXT = 'record,number\r\nOWNER,\r\n';
 
 describe('The gateway’s route to documents', () => {
-  let accounting: RunningHttpServer;
+  let archive: RunningHttpServer;
   let gateway: RunningHttpServer;
-  let proxy: DocumentProxy;
-  /** What Accounting does, and what it was asked. */
+  let doors: Doors;
+  /** What the archive does, and what it was asked. */
   let answer: RequestListener;
   const asked: { method: string | undefined; url: string | undefined; headers: IncomingHttpHeaders }[] = [];
   const logs: string[] = [];
 
-  async function start(deadlines?: DocumentDeadlines, url = `http://127.0.0.1:${accounting.port}/graphql`): Promise<void> {
-    const app = createHttpApp(createHealth(), createMetrics('gateway'));
+  async function start(deadlines?: DoorDeadlines, url = `http://127.0.0.1:${archive.port}/graphql`): Promise<void> {
     const logger = createLogger('gateway', 'debug', { write: (line) => void logs.push(line) });
-    proxy = serveDocumentProxy(app, { endpoint: (name) => (url === '' ? undefined : { name, url, secret: name === 'accounting' ? SECRET : `the secret of ${name}` }), logger, ...(deadlines && { deadlines }) });
-    gateway = await listen(app, '127.0.0.1', 0);
+    const endpoint = (name: string) => (url === '' ? undefined : { name, url, secret: name === 'unguarded' ? undefined : `the secret of ${name}` });
+    doors = createDoors({ doors: DOORS, endpoint, logger, ...(deadlines && { deadlines }) });
+    gateway = await listen((request, response) => void (doors.handle(request, response) || response.writeHead(404).end()), '127.0.0.1', 0);
   }
   beforeAll(async () => {
-    accounting = await listen(
+    archive = await listen(
       (request, response) => {
         asked.push({ method: request.method, url: request.url, headers: request.headers });
         answer(request, response);
@@ -48,11 +51,11 @@ describe('The gateway’s route to documents', () => {
   });
   afterEach(async () => {
     await gateway?.stop();
-    await proxy?.stop();
+    await doors?.stop();
     // The link is a key: whatever happened, it is in no log.
     if (logs.join('').includes(TOKEN)) throw new Error('A link was logged');
   });
-  afterAll(() => accounting?.stop());
+  afterAll(() => archive?.stop());
 
   const get = (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${gateway.port}${path}`, init);
   const told = async (response: Response) => ({ status: response.status, ...((await response.json()) as { errors: { message: string; extensions: object }[] }).errors[0] });
@@ -81,7 +84,7 @@ describe('The gateway’s route to documents', () => {
     expect([response.headers.get('set-cookie'), response.headers.get('x-powered-by')]).toEqual([null, null]);
   });
 
-  test('asks Accounting with the secret and the trace, and with nothing of the request but the link', async () => {
+  test('asks the archive with the secret and the trace, and with nothing of the request but the link', async () => {
     await start();
     await get(`${PATH}?file=../../graphql`, { headers: { authorization: 'Bearer x', cookie: 'a=b', 'x-gateway-secret': 'guess', traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` } });
     expect(asked).toHaveLength(1);
@@ -89,20 +92,26 @@ describe('The gateway’s route to documents', () => {
     expect(Object.keys(asked[0]?.headers ?? {}).toSorted()).toEqual(['connection', 'host', 'traceparent', 'x-gateway-secret']);
   });
 
-  test('asks Analytics, with its own secret, for exports', async () => {
+  test('asks the subgraph of each door with its own secret, and without one where there is none', async () => {
     await start();
-    const path = `/exports/${TOKEN}/audit-2026-11-01-2026-11-30.csv`;
-    expect([(await get(path)).status, (await get(path.replace('csv', 'pdf'))).status, (await get(`/exports/${TOKEN}/${FILE}`)).status]).toEqual([200, 404, 404]);
-    expect(asked.map(({ url, headers }) => [url, headers['x-gateway-secret']])).toEqual([[path, 'the secret of analytics']]);
+    const paths = [`/maps/${TOKEN}/harbour.pdf`, `/leaflets/${TOKEN}/${FILE}`];
+    for (const path of paths) expect((await get(path)).status).toBe(200);
+    expect(asked.map(({ url, headers }) => [url, headers['x-gateway-secret']])).toEqual([[paths[0], 'the secret of atlas'], [paths[1], undefined]]);
     answer = (_request, response) => void response.writeHead(403).end();
-    expect((await get(path)).status).toBe(500);
-    expect(logs.join('')).toContain('an export could not be passed on');
+    expect((await get(paths[0] ?? '')).status).toBe(500);
+    expect(logs.join('')).toMatch(/"door":"maps".*a document could not be passed on/);
+  });
+
+  test('leaves what is behind none of the doors to others', async () => {
+    await start();
+    for (const path of ['/', '/graphql', `/letters/${TOKEN}/${FILE}`, `//papers/${TOKEN}/${FILE}`, '/papers']) expect((await get(path)).status).toBe(404);
+    expect(asked).toEqual([]);
   });
 
   test('finds it beside the URL of GraphQL, wherever that is', async () => {
-    await start(undefined, `http://127.0.0.1:${accounting.port}/services/accounting/graphql?version=1`);
+    await start(undefined, `http://127.0.0.1:${archive.port}/services/archive/graphql?version=1`);
     expect((await get(PATH)).status).toBe(200);
-    expect(asked[0]?.url).toBe(`/services/accounting${PATH}`);
+    expect(asked[0]?.url).toBe(`/services/archive${PATH}`);
   });
 
   test('answers HEAD without the document', async () => {
@@ -129,22 +138,23 @@ describe('The gateway’s route to documents', () => {
   });
 
   test.each([
-    ['another path of the service', '/statements/../graphql'],
-    ['dots, encoded', '/statements/%2e%2e/graphql'],
-    ['slashes, encoded', `/statements/..%2f..%2fgraphql${'A'.repeat(60)}/${FILE}`],
-    ['slashes in the file, encoded', `/statements/${TOKEN}/..%2F..%2Fmetrics`],
-    ['a line end, encoded', `/statements/${TOKEN}%0d%0ahost:evil/${FILE}`],
-    ['a line end after the file', `/statements/${TOKEN}/${FILE}%0a`],
-    ['a null', `/statements/${TOKEN}%00/${FILE}`],
-    ['a question mark, encoded', `/statements/${TOKEN}%3f/${FILE}`],
-    ['a broken encoding', `/statements/${TOKEN}%E0%A4/${FILE}`],
-    ['a token that is too short', `/statements/${TOKEN.slice(0, 39)}/${FILE}`],
-    ['a token that is too long', `/statements/${'A'.repeat(201)}/${FILE}`],
-    ['another file', `/statements/${TOKEN}/healthz`],
-    ['no file', `/statements/${TOKEN}`],
+    ['another path of the service', '/papers/../graphql'],
+    ['dots, encoded', '/papers/%2e%2e/graphql'],
+    ['slashes, encoded', `/papers/..%2f..%2fgraphql${'A'.repeat(60)}/${FILE}`],
+    ['slashes in the file, encoded', `/papers/${TOKEN}/..%2F..%2Fmetrics`],
+    ['a line end, encoded', `/papers/${TOKEN}%0d%0ahost:evil/${FILE}`],
+    ['a line end after the file', `/papers/${TOKEN}/${FILE}%0a`],
+    ['a null', `/papers/${TOKEN}%00/${FILE}`],
+    ['a question mark, encoded', `/papers/${TOKEN}%3f/${FILE}`],
+    ['a broken encoding', `/papers/${TOKEN}%E0%A4/${FILE}`],
+    ['a token that is too short', `/papers/${TOKEN.slice(0, 39)}/${FILE}`],
+    ['a token that is too long', `/papers/${'A'.repeat(201)}/${FILE}`],
+    ['a file that begins with a dot', `/papers/${TOKEN}/.env`],
+    ['a file with a name of more than 128 characters', `/papers/${TOKEN}/${'a'.repeat(129)}`],
+    ['no file', `/papers/${TOKEN}`],
     ['more than a file', `${PATH}/../../../graphql`],
-    ['an empty segment', `/statements//${TOKEN}/${FILE}`],
-    ['backslashes', `/statements/${TOKEN}\\..\\..\\graphql/${FILE}`],
+    ['an empty segment', `/papers//${TOKEN}/${FILE}`],
+    ['backslashes', `/papers/${TOKEN}\\..\\..\\graphql/${FILE}`],
   ])('does not send on %s', async (_, path) => {
     await start();
     expect(await raw(path)).toMatch(/^HTTP\/1\.1 4\d\d /);
@@ -157,7 +167,7 @@ describe('The gateway’s route to documents', () => {
     expect(asked).toEqual([]);
   });
 
-  test('says what to do when Accounting is down, without its address', async () => {
+  test('says what to do when the archive is down, without its address', async () => {
     const closed = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => closed.once('listening', resolve));
     const { port } = closed.address() as AddressInfo;
@@ -165,12 +175,12 @@ describe('The gateway’s route to documents', () => {
     await start(undefined, `http://127.0.0.1:${port}/graphql`);
     const response = await get(PATH);
     expect(response.headers.get('content-disposition')).toBeNull();
-    expect(await told(response)).toEqual({ status: 503, message: 'Statements cannot be had right now: open the link again in a few seconds, or ask for a new one', extensions: { code: 'SERVICE_UNAVAILABLE' } });
+    expect(await told(response)).toEqual({ status: 503, message: 'Documents cannot be had right now: open the link again in a few seconds, or ask for a new one', extensions: { code: 'SERVICE_UNAVAILABLE' } });
     expect(logs.join('')).toContain('ECONNREFUSED');
     expect(logs.join('')).not.toContain('127.0.0.1');
   });
 
-  test('says the same while it does not know where Accounting is', async () => {
+  test('says the same while it does not know where the archive is', async () => {
     await start(undefined, '');
     expect(await told(await get(PATH))).toMatchObject({ status: 503, extensions: { code: 'SERVICE_UNAVAILABLE' } });
   });
@@ -195,10 +205,10 @@ describe('The gateway’s route to documents', () => {
     await expect(response.text()).rejects.toThrow('terminated');
     await cut.promise;
     const log = await eventually('its log', () => logs[0]);
-    expect(log).toMatch(/not taken whole within 100 ms.*a statement ended before it was whole/);
+    expect(log).toMatch(/not taken whole within 100 ms.*a document ended before it was whole/);
   });
 
-  test('breaks off when Accounting does, so that half a statement is not taken for a whole one', async () => {
+  test('breaks off when the archive does, so that half a document is not taken for a whole one', async () => {
     const begun = Promise.withResolvers<void>();
     answer = (request, response) => {
       response.writeHead(200, { 'content-type': 'text/csv' }).write(TEXT);
@@ -208,10 +218,10 @@ describe('The gateway’s route to documents', () => {
     const response = await get(PATH);
     begun.resolve();
     await expect(response.text()).rejects.toThrow('terminated');
-    expect(await eventually('its log', () => logs[0])).toContain('a statement ended before it was whole');
+    expect(await eventually('its log', () => logs[0])).toContain('a document ended before it was whole');
   });
 
-  test('takes from Accounting no more than its client takes, and stops when the client leaves', async () => {
+  test('takes from the archive no more than its client takes, and stops when the client leaves', async () => {
     const CHUNK = Buffer.alloc(64 * 1024);
     const WHOLE_BYTES = 512 * 1024 * 1024;
     let written = 0;
@@ -244,11 +254,12 @@ describe('The gateway’s route to documents', () => {
 });
 
 describe('A whole gateway', () => {
-  test('serves statements beside GraphQL', async () => {
-    const stack = await startStack();
+  test('serves its doors beside GraphQL', async () => {
+    const stack = await startStack({}, { DOORS: 'papers=books:60' });
     const response = await fetch(stack.url.replace('/graphql', PATH));
+    expect((await stack.query('{ whoami }')).status).toBe(200);
     await stack.stop();
-    // The library has no subgraph named accounting.
-    expect([response.status, ((await response.json()) as { errors: { message: string }[] }).errors[0]?.message]).toEqual([503, expect.stringMatching(/^Statements cannot be had right now/)]);
+    // Beside its GraphQL the library's books have nothing.
+    expect([response.status, response.headers.get('referrer-policy')]).toEqual([404, 'no-referrer']);
   });
 });

@@ -78,14 +78,14 @@ describe('A subgraph that answers badly', () => {
   });
 
   /** The library with reviews served by `answer`. */
-  async function withReviews(answer: RequestListener): Promise<Stack> {
+  async function withReviews(answer: RequestListener, environment: Record<string, string> = {}): Promise<Stack> {
     const server = createServer(answer);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     stopSubgraph = async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     };
-    stack = await startStack({ reviews: `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql` });
+    stack = await startStack({ reviews: `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql` }, environment);
     return stack;
   }
 
@@ -109,8 +109,31 @@ describe('A subgraph that answers badly', () => {
     expect(result.text).not.toMatch(/10\.0\.0\.7|nginx|hello|serviceName|stack|Expected/);
   });
 
+  test('too late costs its own fields when its time is over, and the next answer is taken', async () => {
+    let waits = 1;
+    const { query, logs } = await withReviews(
+      (request, response) => {
+        if (request.method === 'POST' && waits > 0) waits -= 1;
+        else response.end('{"data":{"_entities":[{"rating":3.5}]}}');
+      },
+      { SUBGRAPH_TIMEOUT_MS: '250' },
+    );
+    const startedAt = performance.now();
+    const late = await query('{ book(id: "b1") { title rating } }');
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(250);
+    expect(late.data).toEqual({ book: { title: 'The Parrot', rating: null } });
+    expect(late.errors).toMatchObject([{ path: ['book', 'rating'], extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
+    expect(logs.findLast(({ msg }) => msg === 'an operation failed')).toMatchObject({ fetchFailures: ['reviews: no answer within the deadline'] });
+    expect((await query('{ book(id: "b1") { rating } }')).data).toEqual({ book: { rating: 3.5 } });
+  });
+
+  test('with more than 16 MiB costs its own fields', async () => {
+    const { query } = await withReviews((_, response) => response.end(`{"data":{"_entities":[{"rating":1}]},"extensions":"${'x'.repeat(17 * 1024 * 1024)}"}`));
+    expect((await query('{ book(id: "b1") { rating } }')).errors).toMatchObject([{ path: ['book', 'rating'], extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
+  });
+
   test('with a refusal of the whole request keeps its code and message, at the fields’ paths', async () => {
-    const { query } = await withReviews((_, response) => response.writeHead(401).end('{"errors":[{"message":"Sign in again","extensions":{"code":"UNAUTHENTICATED"}}]}'));
+    const { query } = await withReviews((_, response) => response.writeHead(401).end('{"errors":[{"message":"Sign in again","extensions":{"code":"UNAUTHENTICATED","stacktrace":["at 10.0.0.7"],"serviceName":"x"}}]}'));
     const result = await query('{ book(id: "b1") { title rating } }');
     expect(result.data).toEqual({ book: { title: 'The Parrot', rating: null } });
     expect(result.errors).toEqual([{ message: 'Sign in again', path: ['book', 'rating'], extensions: { code: 'UNAUTHENTICATED' } }]);

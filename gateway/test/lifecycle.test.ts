@@ -31,6 +31,24 @@ describe('A gateway that stops', () => {
     socket.terminate();
   });
 
+  test('is done as soon as its last answer is given, though the client keeps its connection', async () => {
+    stack = await startStack();
+    const gate = Promise.withResolvers<void>();
+    let asked = false;
+    stack.subgraphs.reviews.beforeAnswer = () => {
+      asked = true;
+      return gate.promise;
+    };
+    const answer = stack.query('{ review(id: "v1") { stars } }');
+    await eventually('the query at the subgraph', () => asked);
+    const stopped = stack.stopGateway();
+    gate.resolve();
+    await answer;
+    const answeredAt = Date.now();
+    await stopped;
+    expect(Date.now() - answeredAt).toBeLessThan(1_000);
+  });
+
   test('lets a query under way finish, with the fetches that it has yet to make', async () => {
     stack = await startStack();
     const gate = Promise.withResolvers<void>();

@@ -34,17 +34,39 @@ describe('A changed supergraph file', () => {
     expect((await stack.query('{ book(id: "b1") { title } }')).data).toEqual({ book: { title: 'The Parrot' } });
   });
 
-  test('is the one that new subscriptions are planned by, while those under way go on', async () => {
+  test('is the one that new subscriptions are planned by, and those under way that fit it go on', async () => {
     const client = await stack.socketClient();
-    const query = 'subscription { reviewAdded { book { title pages } } }';
-    const before = subscribe(client, { query });
+    const before = subscribe(client, { query: 'subscription { reviewAdded { book { title } } }' });
     await eventually('the subscription at the subgraph', () => stack.subgraphs.reviews.events.listenerCount('reviewAdded') === 1);
     await writeFile(stack.supergraphFile, await withoutPages());
     await logged('the supergraph file changed and was loaded');
-    expect(await subscribe(client, { query }).failure()).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
+    expect(await subscribe(client, { query: 'subscription { reviewAdded { book { title pages } } }' }).failure()).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
     stack.subgraphs.reviews.events.emit('reviewAdded', { id: 'v1', book: { id: 'b2' }, reader: { id: 'ann' } });
-    expect(await before.result(1)).toEqual({ data: { reviewAdded: { book: { title: 'The Beak', pages: 200 } } } });
+    expect(await before.result(1)).toEqual({ data: { reviewAdded: { book: { title: 'The Beak' } } } });
     before.unsubscribe();
+  });
+
+  test('ends subscriptions under way that do not fit it any more, with what to do', async () => {
+    const before = subscribe(await stack.socketClient(), { query: 'subscription { reviewAdded { book { title pages } } }' });
+    await eventually('the subscription at the subgraph', () => stack.subgraphs.reviews.events.listenerCount('reviewAdded') === 1);
+    await writeFile(stack.supergraphFile, await withoutPages());
+    expect(await before.failure()).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason: 'SCHEMA_CHANGED' } }]);
+    await logged('the supergraph file changed and was loaded');
+  });
+
+  test('costs no request that is under way, nor one that comes meanwhile', async () => {
+    const query = '{ book(id: "b1") { title reviews { stars } } }';
+    let isLoaded = false;
+    const loading = (async () => {
+      await writeFile(stack.supergraphFile, await withoutPages());
+      await logged('the supergraph file changed and was loaded');
+      isLoaded = true;
+    })();
+    const answers: number[] = [];
+    while (!isLoaded) answers.push((await stack.query(query)).data?.book.reviews.length ?? 0);
+    await loading;
+    answers.push((await stack.query(query)).data?.book.reviews.length ?? 0);
+    expect(new Set(answers)).toEqual(new Set([1]));
   });
 
   test.each([

@@ -35,7 +35,7 @@ describe('A socket', () => {
     expect(code).toBe(4403);
     expect(reason).toMatch(/^UNAUTHENTICATED: /);
     expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123);
-  });
+  }, 10_000);
 
   test('with an expired token is closed with 4403', async () => {
     const { closed } = await openSocket({ authorization: await stack.issuer.bearer({ expiresInSeconds: -5 }) });
@@ -55,7 +55,7 @@ describe('A socket', () => {
     const { messages, closed } = await openSocket({ authorization: await stack.issuer.bearer({ expiresInSeconds: 2 }) });
     await eventually('the acknowledgement', () => messages.some(({ type }) => type === 'connection_ack'));
     expect(await closed).toEqual({ code: 4403, reason: expect.stringMatching(/^UNAUTHENTICATED: .*expired/) });
-  });
+  }, 10_000);
 
   test('that subscribes before it is acknowledged is closed with 4401', async () => {
     const { socket, closed } = await openSocket();
@@ -114,7 +114,7 @@ describe('An operation over the socket', () => {
   ])('with %s is refused and the socket stays', async (_what, query, operationName, reason) => {
     const client = await stack.socketClient();
     const refused = subscribe(client, { query, ...(operationName !== undefined && { operationName }) });
-    expect(await refused.failure()).toEqual([expect.objectContaining({ extensions: { code: 'BAD_USER_INPUT', reason } })]);
+    expect(await refused.failure()).toEqual([expect.objectContaining({ extensions: expect.objectContaining({ code: 'BAD_USER_INPUT', reason }) })]);
     const fine = subscribe(client, { query: '{ whoami }' });
     expect(await fine.result(1)).toEqual({ data: { whoami: 'ann' } });
   });

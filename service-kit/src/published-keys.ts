@@ -12,6 +12,13 @@ export interface PublishedKeysOptions {
   readonly logger?: Logger | undefined;
 }
 
+export interface PublishedKeys {
+  /** The key that verifies a token, for passport-jwt. */
+  readonly keyOf: SecretOrKeyProvider;
+  /** Whether the issuer has stopped publishing a key: the keys were fetched, and it was not among them. */
+  isWithdrawn(keyId: string): boolean;
+}
+
 /** The keys can't be had: that says nothing about a token. */
 export class SigningKeysUnavailable extends Error {}
 
@@ -30,9 +37,9 @@ interface Jwks {
 /**
  * The issuer's public keys by their ids, fetched at once and every 10 minutes, so that they are known before the first token comes; kept
  * for a day while the issuer can't be reached: in memory, and in a file, if there is one for it. A key that is not there is asked for, at
- * most 30 times a minute.
+ * most 30 times a minute. One that is not among those fetched last is trusted no more, whoever remembers it.
  */
-export function publishedKeys({ jwksUrl, jwksFile, logger }: PublishedKeysOptions): SecretOrKeyProvider {
+export function publishedKeys({ jwksUrl, jwksFile, logger }: PublishedKeysOptions): PublishedKeys {
   let fetchFailed = false;
   let latest: { readonly jwks: Jwks; readonly at: number } = { jwks: { keys: [] }, at: 0 };
   const fetchOrRead = async (): Promise<Jwks> => {
@@ -61,7 +68,7 @@ export function publishedKeys({ jwksUrl, jwksFile, logger }: PublishedKeysOption
       asking = null;
     }));
   stayInformed(ask, () => fetchFailed);
-  return passportJwtSecret({
+  const keyOf = passportJwtSecret({
     jwksUri: jwksUrl,
     fetcher: ask,
     getKeysInterceptor: async () => (Date.now() - latest.at < KEYS_STALE_MAX_AGE_MS ? [...latest.jwks.keys] : []),
@@ -75,6 +82,7 @@ export function publishedKeys({ jwksUrl, jwksFile, logger }: PublishedKeysOption
       done(error === null || isUnknown ? error : new SigningKeysUnavailable(error.message, { cause: error }));
     },
   });
+  return { keyOf, isWithdrawn: (keyId) => latest.at > 0 && latest.jwks.keys.every(({ kid }) => kid !== keyId) };
 }
 
 /** Asks now, soon again while there is no answer, and then now and then; for as long as the process lives. */

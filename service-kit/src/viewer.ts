@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { DomainError } from './domain-error.ts';
 import type { Logger } from './logger.ts';
-import { publishedKeys, SigningKeysUnavailable } from './published-keys.ts';
+import { publishedKeys, SigningKeysUnavailable, type PublishedKeys } from './published-keys.ts';
 import type { RevocableToken } from './revocation-list.ts';
 import type { RevocationFeed } from './revocations.ts';
 import { watchTokens } from './token-watch.ts';
@@ -29,6 +29,11 @@ export interface Authenticator {
    */
   authenticate(authorization: string | undefined): Promise<Viewer | null>;
   /**
+   * The same at once for a value that was verified before; undefined for any other.
+   * @throws DomainError UNAUTHENTICATED when it was, and has expired or was revoked since
+   */
+  authenticateKnown(authorization: string): Viewer | undefined;
+  /**
    * For what outlives a request, sockets and subscriptions: calls `end` once, with the refusal (UNAUTHENTICATED), as soon as the
    * viewer's token has expired or is known to be revoked, at the earliest after this has returned.
    * @returns how to stop watching
@@ -52,6 +57,7 @@ export interface AuthenticatorOptions {
 const VERIFIED_TOKENS_MAX = 10_000;
 const TOKEN_LENGTH_MAX = 4_096;
 const EXPIRED = 'The access token has expired';
+const INVALID = 'The access token is not valid';
 
 interface TokenRequest {
   readonly headers: { readonly authorization: string };
@@ -65,25 +71,38 @@ interface TokenRequest {
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
   const { revocations, now = Date.now } = options;
   const verified = new LRUCache<string, Viewer>({ max: VERIFIED_TOKENS_MAX });
-  const verify = tokenVerifier(options);
+  const keys = publishedKeys(options);
+  const verify = tokenVerifier(options, keys);
   const refusalOf = (viewer: Viewer): DomainError | null => {
     if (viewer.expiresAt.getTime() <= now()) return unauthenticated(EXPIRED);
+    if (keys.isWithdrawn(viewer.keyId)) return unauthenticated(INVALID);
     return revocations.isRevoked(viewer) ? revoked() : null;
+  };
+  /** @throws the reason for which it holds no more */
+  const stillGood = (authorization: string, viewer: Viewer): Viewer => {
+    const refusal = refusalOf(viewer);
+    if (refusal !== null) {
+      verified.delete(authorization);
+      throw refusal;
+    }
+    return revocations.isCurrent() ? viewer : { ...viewer, rolesAreCurrent: false };
+  };
+  const authenticateKnown = (authorization: string): Viewer | undefined => {
+    const known = verified.get(authorization);
+    return known && stillGood(authorization, known);
   };
 
   return {
+    authenticateKnown,
     authenticate: async (authorization) => {
       if (authorization === undefined || authorization === '') return null;
       if (authorization.length > TOKEN_LENGTH_MAX) throw unauthenticated('The access token is too long');
-      const known = verified.get(authorization);
-      const viewer = known ?? (await verify(authorization));
-      const refusal = refusalOf(viewer);
-      if (refusal !== null) {
-        verified.delete(authorization);
-        throw refusal;
-      }
-      if (known === undefined) verified.set(authorization, viewer);
-      return revocations.isCurrent() ? viewer : { ...viewer, rolesAreCurrent: false };
+      const known = authenticateKnown(authorization);
+      if (known !== undefined) return known;
+      const viewer = await verify(authorization);
+      const good = stillGood(authorization, viewer);
+      verified.set(authorization, viewer);
+      return good;
     },
     watch: watchTokens({ refusalOf, revocations, now }),
   };
@@ -144,11 +163,11 @@ function revoked(): DomainError {
   return new DomainError('UNAUTHENTICATED', message, { reason: 'REVOKED' });
 }
 
-function tokenVerifier(options: AuthenticatorOptions): (authorization: string) => Promise<Viewer> {
+function tokenVerifier(options: AuthenticatorOptions, keys: PublishedKeys): (authorization: string) => Promise<Viewer> {
   const strategy = new Strategy(
     {
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
-      secretOrKeyProvider: publishedKeys(options),
+      secretOrKeyProvider: keys.keyOf,
       algorithms: [TOKEN_ALGORITHM],
       issuer: options.issuer,
       audience: options.audience,
@@ -171,7 +190,7 @@ function tokenVerifier(options: AuthenticatorOptions): (authorization: string) =
             reject(new DomainError('SERVICE_UNAVAILABLE', 'The signing keys cannot be read right now: try again in a few seconds'));
           } else {
             const expired = cause instanceof Error && cause.name === 'TokenExpiredError';
-            reject(unauthenticated(expired ? EXPIRED : 'The access token is not valid'));
+            reject(unauthenticated(expired ? EXPIRED : INVALID));
           }
         },
       });

@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { composeServices } from '@apollo/composition';
-import { parse, type DocumentNode, type GraphQLError } from 'graphql';
+import { parse, Source, type DocumentNode, type GraphQLError } from 'graphql';
 import { parse as parseYaml } from 'yaml';
+import { compositionProblem, syntaxProblem, type SchemaFile } from './composition-problems.ts';
 
 /** The subgraphs can't be composed; the message tells each problem with its subgraph and what to do. */
 export class CompositionError extends Error {
@@ -35,18 +36,22 @@ export async function composeSupergraph(yamlPath: string): Promise<string> {
   const entries = subgraphEntries(yamlPath, await readText(yamlPath, yamlPath));
   const problems: string[] = [];
   const services: { name: string; url: string; typeDefs: DocumentNode }[] = [];
+  // Composition's errors name places in sources; each is called after its subgraph, as two of them may share a file.
+  const files = new Map<string, SchemaFile>();
   for (const entry of entries) {
+    const file = resolve(dirname(yamlPath), entry.schemaFile);
+    const path = pathToTell(file, entry);
+    files.set(entry.name, { subgraph: entry.name, path });
     try {
-      const sdl = await readFile(resolve(dirname(yamlPath), entry.schemaFile), 'utf8');
-      services.push({ name: entry.name, url: entry.url, typeDefs: parse(sdl) });
+      services.push({ name: entry.name, url: entry.url, typeDefs: parse(new Source(await readFile(file, 'utf8'), entry.name)) });
     } catch (error) {
-      problems.push(schemaFileProblem(entry, error));
+      problems.push(schemaFileProblem(entry, path, error));
     }
   }
   if (problems.length > 0) throw new CompositionError(yamlPath, problems);
 
   const composed = composeServices(services);
-  if (composed.errors !== undefined) throw new CompositionError(yamlPath, composed.errors.map(compositionProblem));
+  if (composed.errors !== undefined) throw new CompositionError(yamlPath, composed.errors.map((error) => compositionProblem(error, files)));
   return `${composed.supergraphSdl.trimEnd()}\n`;
 }
 
@@ -77,19 +82,16 @@ async function readText(path: string, yamlPath: string): Promise<string> {
   }
 }
 
-function schemaFileProblem(entry: SubgraphEntry, error: unknown): string {
+function schemaFileProblem(entry: SubgraphEntry, path: string, error: unknown): string {
   const code = errorCode(error);
-  if (code !== undefined) return `subgraph ${entry.name}: ${entry.schemaFile} can't be read (${code}): check schema.file`;
-  const { message, locations } = error as GraphQLError;
-  const at = locations?.[0] === undefined ? '' : `:${locations[0].line}:${locations[0].column}`;
-  return `subgraph ${entry.name}: ${entry.schemaFile}${at}: ${message}`;
+  if (code !== undefined) return `subgraph ${entry.name}: ${path} can't be read (${code}): check schema.file`;
+  return syntaxProblem({ subgraph: entry.name, path }, error as GraphQLError);
 }
 
-/** Composition's own messages name the subgraphs in words or as a prefix `[name]`; its code is what its manual lists. */
-function compositionProblem(error: GraphQLError): string {
-  const code = error.extensions['code'];
-  const message = error.message.replace(/^\[([^\]]+)\] /, 'subgraph $1: ').replaceAll('\n', '\n    ');
-  return typeof code === 'string' ? `${message} (${code})` : message;
+/** From where one is, so that a terminal can open it; elsewhere as it is written in the yaml file. */
+function pathToTell(file: string, { schemaFile }: SubgraphEntry): string {
+  const fromHere = relative(process.cwd(), file);
+  return fromHere.startsWith('..') ? schemaFile : fromHere;
 }
 
 function errorCode(error: unknown): string | undefined {

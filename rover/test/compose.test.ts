@@ -45,6 +45,32 @@ describe('Composition', () => {
     await expect(compose(yaml('one', 'two'), contradicting)).rejects.toThrow(/"one"[^]*"two"[^]*\(FIELD_TYPE_MISMATCH\)/);
   });
 
+  test('shows the line of a syntax error, and where in it', async () => {
+    await expect(compose(yaml('one'), { 'one.graphql': 'type Query {\n\thello String }' })).rejects.toThrow(/\n {4}2 \| \thello String \}\n {6}\| \t {6}\^/);
+  });
+
+  test('tells where each subgraph says what contradicts the others, and what to do', async () => {
+    const contradicting = { 'one.graphql': 'type Query {\n  "Says it."\n  hello: String\n}', 'two.graphql': 'type Query { hello: Int }' };
+    await expect(compose(yaml('one', 'two'), contradicting)).rejects.toThrow(
+      /subgraphs one and two: Type of field[^]*\n {4}one: one\.graphql:3:3: hello: String\n {4}two: two\.graphql:1:14: type Query \{ hello: Int \}\n {4}Hint: give the field the same type/,
+    );
+  });
+
+  test('tells whose mistake it is when one subgraph is wrong by itself, and shows the line', async () => {
+    await expect(compose(yaml('one'), { 'one.graphql': 'type Query {\n  hello: Greeting\n}' })).rejects.toThrow(
+      /subgraph one: one\.graphql:2:10: Unknown type Greeting \(INVALID_GRAPHQL\)\n {4}2 \| {3}hello: Greeting\n {6}\| {10}\^\n {4}Hint: /,
+    );
+  });
+
+  test('tells the path of a query that no subgraph can answer', async () => {
+    const link = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.7", import: ["@key", "@shareable"])\n';
+    const unreachable = {
+      'one.graphql': `${link}type Query { thing: Thing }\ntype Thing { id: ID! @shareable }`,
+      'two.graphql': `${link}type Query { other: Thing }\ntype Thing { id: ID! @shareable size: Int }`,
+    };
+    await expect(compose(yaml('one', 'two'), unreachable)).rejects.toThrow(/thing \{\n[^]*size[^]*\(SATISFIABILITY_ERROR\)\n {4}Hint: give the type a @key/);
+  });
+
   test('wants the version of composition that is installed', async () => {
     await expect(compose('federation_version: 2\nsubgraphs: {}')).rejects.toThrow(/federation_version is 2[^]*names no subgraph/);
   });

@@ -5,6 +5,7 @@ import { LEDGER_GUARDS } from './ledger-guards.ts';
 import { MARKET_GUARDS } from './market-guards.ts';
 import { ANALYTICS_GUARDS } from './analytics-guards.ts';
 import { CLOSING_GUARDS } from './closing-guards.ts';
+import { GATEWAY_GUARDS } from './gateway-guards.ts';
 import { CONSUMER_GUARDS, PRODUCER_GUARDS } from './pipe-guards.ts';
 import { Sandbox, type TestRun } from './sandbox.ts';
 
@@ -22,7 +23,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const guards = [...CONSUMER_GUARDS, ...PRODUCER_GUARDS, ...LEDGER_GUARDS, ...CLOSING_GUARDS, ...ANALYTICS_GUARDS, ...MARKET_GUARDS].filter(({ name }) => name.includes(options.only));
+const guards = [...CONSUMER_GUARDS, ...PRODUCER_GUARDS, ...LEDGER_GUARDS, ...CLOSING_GUARDS, ...ANALYTICS_GUARDS, ...MARKET_GUARDS, ...GATEWAY_GUARDS].filter(({ name }) => name.includes(options.only));
 const REASON_WIDTH = 100;
 const NAME_WIDTH = Math.max(...guards.map(({ name }) => name.length));
 

@@ -42,6 +42,12 @@ export interface Federation {
 
 export type FederationSettings = Pick<GatewayConfig, 'supergraphFile' | 'subgraphUrls' | 'subgraphSecrets' | 'subgraphTimeoutMs' | 'subgraphConnections'>;
 
+/**
+ * A document of a kilobyte can have so many ways through the subgraphs that weighing them would take minutes: then the planner throws. Beyond so many
+ * plans it takes the best that it has found.
+ */
+const PLANNING_BOUNDS = { pathsLimit: 1_000, maxEvaluatedPlans: 1_000 };
+
 interface FederationParts {
   readonly config: FederationSettings;
   readonly metrics: GatewayMetrics;
@@ -72,6 +78,7 @@ export function createFederation(parts: FederationParts): Federation {
     logger: apolloLogger(logger),
     debug: false,
     __exposeQueryPlanExperimental: false,
+    queryPlannerConfig: { debug: PLANNING_BOUNDS },
     validateSupergraph: true,
     buildService: () => noDataSource,
     supergraphSdl: async ({ update }) => {

@@ -69,18 +69,17 @@ export function createOperationCache({ settings, metrics, records, admit }: Oper
     const startedAt = performance.now();
     const compiled = compileOperation(supergraph, document, operation);
     metrics.compileSeconds.observe((performance.now() - startedAt) / 1_000);
-    const operationName = operation.name?.value;
     return {
       supergraph,
       query,
       document,
       operation,
-      operationName,
+      operationName: operation.name?.value,
       compiled,
       hasVariables: (operation.variableDefinitions?.length ?? 0) > 0,
       price: settings.maxCost === 0 ? undefined : compileCost(supergraph.supergraphSchema, document, operation, settings),
       asksGatewayAlone: asksGatewayAlone(document, operation.selectionSet),
-      record: records.of(operation.operation, operationName),
+      record: records.of(operation.operation, operation.name?.value),
     };
   };
 
@@ -112,8 +111,9 @@ export function createOperationCache({ settings, metrics, records, admit }: Oper
         return operation as readonly GraphQLError[];
       }
       admit(query, document);
-      const made = compile(supergraph, query, document, operation);
-      ready.set(key, made);
+      const made = orBeyondPlanning(() => compile(supergraph, query, document, operation));
+      if ('compiled' in made) ready.set(key, made);
+      else refused.set(key, made);
       return made;
     },
   };
@@ -125,6 +125,17 @@ type Count = ReturnType<GatewayMetrics['cacheLookups']>;
 export function planText({ supergraph, document, operationName }: ReadyOperation): string {
   const { planner, apiSchema } = supergraph;
   return prettyFormatQueryPlan(planner.buildQueryPlan(operationFromDocument(apiSchema, document, { operationName })));
+}
+
+/** A refusal where the planner throws at its bound for the ways to get the fields of an operation: see `PLANNING_BOUNDS`. */
+function orBeyondPlanning(compile: () => ReadyOperation): ReadyOperation | readonly GraphQLError[] {
+  try {
+    return compile();
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('Too many options')) throw error;
+    const problem = 'There are too many ways to get all of these fields together: ask for fewer of them in fragments of one another';
+    return [refusal(new GraphQLError(problem), 'OPERATION_TOO_COMPLEX')];
+  }
 }
 
 function unresolved(operationName: string | undefined): GraphQLError {

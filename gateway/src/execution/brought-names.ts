@@ -17,13 +17,14 @@ export function broughtNames(document: string): BroughtNames {
     parsed ??= parsedDocument(document);
     const { root, fragments } = parsed;
     const fieldsOf = (selectionSet: SelectionSetNode, type: string | undefined): FieldNode[] => {
-      const inner = selectionSet.selections.filter((selection) => isIncluded(selection, isTrue)).map((selection) => {
-        if (selection.kind === Kind.FIELD) return { condition: undefined, fields: [selection] };
+      const inner = selectionSet.selections.map((selection) => {
+        const isLeftOut = !isIncluded(selection, isTrue);
+        if (selection.kind === Kind.FIELD) return { condition: undefined, fields: isLeftOut ? [] : [selection] };
         const fragment = selection.kind === Kind.INLINE_FRAGMENT ? selection : fragments.get(selection.name.value);
-        const fields = fragment === undefined ? [] : fieldsOf(fragment.selectionSet, type);
+        const fields = fragment === undefined || isLeftOut ? [] : fieldsOf(fragment.selectionSet, type);
         return { condition: fragment?.typeCondition?.name.value, fields };
       });
-      // A fragment on the very type says what an entity of it gets; on abstract types it is not known here whether they apply.
+      // A fragment on the very type, left out or not, says what an entity of it gets; on abstract types it is not known here whether they apply.
       const named = inner.some(({ condition }) => condition !== undefined && condition === type);
       return inner.flatMap(({ condition, fields }) => (condition === undefined || condition === type || !named ? fields : []));
     };

@@ -15,7 +15,7 @@ import type { RateLimits } from './limits/rate-limits.ts';
 import type { Safelist } from './limits/safelist.ts';
 import { variablesViolation } from './limits/variables-bounds.ts';
 import { createOperationCache, planText, type OperationCacheSettings, type ReadyOperation } from './operation-cache.ts';
-import { cancelOperation, type OperationContext, type SubgraphAnswer } from './operation-context.ts';
+import type { OperationContext, SubgraphAnswer } from './operation-context.ts';
 import { createOperationRecords } from './operation-records.ts';
 import { refusal } from './operation-validation.ts';
 import { createPersistedQueries, malformed } from './persisted-queries.ts';
@@ -75,13 +75,11 @@ export function createOperations(parts: OperationsParts): Operations {
         throw refused;
       }
     },
-    execute: async (prepared, signal) => {
+    execute: async (prepared) => {
       const { compiled, queryPlan } = prepared;
       const span = tracingIsOn() ? startOperationSpan(prepared.context.trace, { type: prepared.kind, name: prepared.operationName }, prepared.context.startedAt) : undefined;
       const context = span === undefined ? prepared.context : { ...prepared.context, trace: span.trace };
-      const stopListening = signal === undefined ? undefined : cancelOn(signal, context);
       const answer = await run(prepared, context, (execution) => compiled.execute(execution));
-      stopListening?.();
       endOperationSpan(span, answer.errors);
       (prepared as Prepared).ready.record.ended(context, answer.errors);
       if (queryPlan === undefined) return answer;
@@ -231,11 +229,4 @@ function statusOf([first]: readonly GraphQLFormattedError[]): number {
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
-}
-
-function cancelOn(signal: AbortSignal, context: OperationContext): () => void {
-  const cancel = (): void => cancelOperation(context);
-  if (signal.aborted) cancel();
-  else signal.addEventListener('abort', cancel, { once: true });
-  return () => signal.removeEventListener('abort', cancel);
 }

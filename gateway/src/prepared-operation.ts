@@ -65,7 +65,7 @@ export interface Operations {
    */
   prepare(request: OperationRequest, context: OperationContext, transport: Transport): PreparedOperation;
   /** Runs a query or mutation to its end; counts, times and logs it. Never rejects. */
-  execute(prepared: PreparedOperation, signal?: AbortSignal): Promise<OperationAnswer>;
+  execute(prepared: PreparedOperation): Promise<OperationAnswer>;
   /** Completes one event of a subscription; counts, times and logs it. Never rejects. */
   completeEvent(prepared: PreparedOperation, event: SubgraphAnswer): Promise<OperationAnswer>;
 }

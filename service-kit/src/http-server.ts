@@ -30,11 +30,8 @@ export interface RunningHttpServer {
 const DRAIN_MS = 1_000;
 const KEEP_ALIVE_MS = 65_000;
 
-/** Listens on `host:port` (port 0: a free one) and resolves when it does. */
-export async function listen(app: RequestListener, host: string, port: number): Promise<RunningHttpServer> {
-  const server = createServer(app);
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
-  server.headersTimeout = KEEP_ALIVE_MS + 1_000;
+/** Begins to listen at `host:port` (port 0: a free one). @returns the port, once it does. @throws the system's error, such as EADDRINUSE */
+export async function listenAt(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {
@@ -42,9 +39,17 @@ export async function listen(app: RequestListener, host: string, port: number): 
       resolve();
     });
   });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Listens on `host:port` (port 0: a free one) and resolves when it does. */
+export async function listen(app: RequestListener, host: string, port: number): Promise<RunningHttpServer> {
+  const server = createServer(app);
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.headersTimeout = KEEP_ALIVE_MS + 1_000;
   return {
     server,
-    port: (server.address() as AddressInfo).port,
+    port: await listenAt(server, host, port),
     stop: () =>
       new Promise((resolve) => {
         const force = setTimeout(() => server.closeAllConnections(), DRAIN_MS);

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { ErrorCode } from '@ates/service-kit/domain-error';
 import type { Health } from '@ates/service-kit/health';
+import { listenAt } from '@ates/service-kit/http-server';
 import type { Logger } from '@ates/service-kit/logger';
 import type { Registry } from '@ates/service-kit/metrics';
 import type { GraphQLEndpoint } from './graphql-endpoint.ts';
@@ -9,7 +9,7 @@ import type { GraphQLEndpoint } from './graphql-endpoint.ts';
 /** Where GraphQL is served, over HTTP and WebSocket. */
 export const GRAPHQL_PATH = '/graphql';
 /** Where the single connection mode of graphql-sse is. */
-export const STREAMS_PATH = `${GRAPHQL_PATH}/stream`;
+const STREAMS_PATH = `${GRAPHQL_PATH}/stream`;
 
 /** Answers a request, or leaves it to others: false. */
 export type Door = (request: IncomingMessage, response: ServerResponse) => boolean;
@@ -57,16 +57,9 @@ export async function startHttpServer(parts: HttpServerParts, host: string, port
     }
     return routeSafely(parts, request, response);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
   return {
     server,
-    port: (server.address() as AddressInfo).port,
+    port: await listenAt(server, host, port),
     stop: () =>
       new Promise((resolve) => {
         state.isStopping = true;

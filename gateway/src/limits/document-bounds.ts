@@ -24,7 +24,7 @@ export interface DocumentLimits {
 }
 
 /** Levels of fields below `__schema` and `__type`: the usual introspection queries have up to 15. */
-export const INTROSPECTION_DEPTH_MAX = 25;
+const INTROSPECTION_DEPTH_MAX = 25;
 /**
  * Selections with fragments written out, which is what has to be planned, fetched and answered: as many as there may be tokens, fragments
  * are no way around these; so many where tokens are not bounded.
@@ -36,9 +36,9 @@ export const REPEATS_MAX = 50;
 export const DIRECTIVES_MAX = 250;
 export const VARIABLE_DEFINITIONS_MAX = 250;
 /** Literals in arguments, each item and member of lists and objects. */
-export const VALUES_MAX = 5_000;
+const VALUES_MAX = 5_000;
 /** Operations and fragments: some rules look at all fragments for each operation. */
-export const DEFINITIONS_MAX = 250;
+const DEFINITIONS_MAX = 250;
 /** Fields, inline fragments and fragments within one another: what walks a document recursively has to end. */
 export const NESTING_MAX = 250;
 /** Lists and objects in arguments. */

@@ -50,7 +50,7 @@ export function writeBounded(response: ServerResponse, text: string, { settings,
 }
 
 /** Writes the last of a stream, if there is still somebody to read it. */
-export function endStream(response: ServerResponse, text: string): void {
+function endStream(response: ServerResponse, text: string): void {
   if (!response.destroyed && !response.writableEnded) response.end(text);
 }
 

@@ -51,8 +51,9 @@ const PIECES_MONTHS = [1, 5];
 export function* piecesOf({ fromDay, toDay }: AuditBounds, after: AuditPlace | null): Generator<AuditBounds> {
   let end = latestDay(toDay, after);
   for (const months of PIECES_MONTHS) {
-    const start = end === null ? null : monthsBefore(end, months);
-    if (end === null || start === null || (fromDay !== null && start <= fromDay)) break;
+    if (end === null) break;
+    const start = monthsBefore(end, months);
+    if (fromDay !== null && start <= fromDay) break;
     yield { fromDay: start, toDay: end };
     end = daysBefore(start, 1);
   }
